@@ -1,0 +1,60 @@
+# Everything that CI runs is a target here. `make demo` and `make test` need only Go.
+
+GO ?= go
+# The short fuzz of `make check`: time for each target.
+FUZZTIME ?= 5s
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: all build demo test test-fast race check fmt vet fix-check lint cross fuzz bench install
+
+all: build vet test-fast
+
+build:
+	$(GO) build ./...
+
+demo: ## the main job: relay, daemon, client and a web page in one process, fetched through the tunnel
+	$(GO) run ./cmd/culvert demo --once
+
+test: ## all tests
+	$(GO) test -timeout 15m ./...
+
+test-fast: ## the tests that take seconds
+	$(GO) test -short -timeout 5m ./...
+
+race: ## the race detector over everything that shares memory
+	$(GO) test -race -short -shuffle=on -timeout 15m ./...
+
+check: fmt vet fix-check lint cross race fuzz ## every gate but `make test`
+
+fmt:
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+fix-check:
+	@out=$$($(GO) fix -diff ./... 2>&1); if [ -n "$$out" ]; then echo "$$out"; echo "go fix would change the code: run 'go fix ./...'"; exit 1; fi
+
+lint:
+	$(GO) tool staticcheck ./...
+
+cross: ## culvert builds for every platform that it is made for
+	@for p in $(PLATFORMS); do \
+		echo "build $$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/culvert || exit 1; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; \
+	done
+
+fuzz: ## each fuzz target for FUZZTIME
+	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go 2>/dev/null | sed 's/^func //'); do \
+			echo "fuzz $$f ($$dir)"; \
+			(cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+install:
+	$(GO) install ./cmd/culvert

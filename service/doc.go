@@ -1,0 +1,10 @@
+// Package service is the long-running process of each part of culvert: it composes the
+// relay and control plane, the daemon's exposing side and the client's forwarding side
+// from the packages below, and serves the local admin socket through which commands talk
+// to a running process.
+//
+// Every long-running function blocks until its context ends or something happens that
+// cannot heal by itself, and returns when all that it started has ended. Progress is told
+// through a [Sink] of [Event] values, which are also the lines of --json. Errors that
+// leave this package are [*Error] values: they carry the exit code and what to do next.
+package service
