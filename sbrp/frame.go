@@ -111,7 +111,9 @@ func (f Frame) mustAppend(b []byte) []byte {
 }
 
 // AppendPing appends a Ping with these opaque bytes, at most MaxPing of them; more panic.
-func AppendPing(b, opaque []byte) []byte { return Frame{Type: FramePing, Payload: opaque}.mustAppend(b) }
+func AppendPing(b, opaque []byte) []byte {
+	return Frame{Type: FramePing, Payload: opaque}.mustAppend(b)
+}
 
 // AppendPong appends the answer to a Ping: its bytes, unchanged. More than MaxPing bytes panic; ParseFrame lets no such Ping through.
 func AppendPong(b, ping []byte) []byte { return Frame{Type: FramePong, Payload: ping}.mustAppend(b) }

@@ -54,7 +54,9 @@ func ParsePublicKey(s string) (PublicKey, error) {
 func (k PublicKey) IsZero() bool { return k == PublicKey{} }
 
 // Equal reports whether the keys are the same, in constant time.
-func (k PublicKey) Equal(other PublicKey) bool { return subtle.ConstantTimeCompare(k[:], other[:]) == 1 }
+func (k PublicKey) Equal(other PublicKey) bool {
+	return subtle.ConstantTimeCompare(k[:], other[:]) == 1
+}
 
 // Fingerprint returns the key's fingerprint.
 func (k PublicKey) Fingerprint() Fingerprint { return Fingerprint(sha256.Sum256(k[:])) }

@@ -1,0 +1,97 @@
+//go:build unix
+
+package wsconn
+
+import (
+	"io"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryWriter writes to a non-blocking descriptor and takes "would block" for an answer. The runtime's own Write has no such
+// mode: with a deadline in the past it does not even try. It belongs to the owner of the socket.
+type tryWriter struct {
+	raw syscall.RawConn
+	one func(fd uintptr) bool // method values, bound once: a closure for each write would be an allocation
+	two func(fd uintptr) bool
+
+	// Arguments and results of one call.
+	p   []byte
+	iov [2][]byte
+	n   int
+	err error
+}
+
+// newTryWriter returns nil where conn is not a socket of the system (a pipe in memory).
+func newTryWriter(conn net.Conn) *tryWriter {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	t := &tryWriter{raw: raw}
+	t.one, t.two = t.writeOne, t.writeBoth
+	return t
+}
+
+// write writes as much of p as the system takes now.
+func (t *tryWriter) write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	t.p, t.n, t.err = p, 0, nil
+	err := t.raw.Write(t.one)
+	t.p = nil
+	return t.result(err)
+}
+
+// writeTwo writes as much of a, then b, as the system takes now, in one call.
+func (t *tryWriter) writeTwo(a, b []byte) (int, error) {
+	t.iov, t.n, t.err = [2][]byte{a, b}, 0, nil
+	err := t.raw.Write(t.two)
+	t.iov = [2][]byte{}
+	return t.result(err)
+}
+
+func (t *tryWriter) result(err error) (int, error) {
+	if err == nil {
+		err = t.err
+	}
+	return t.n, err
+}
+
+// writeOne always answers true: the runtime is not to wait until the descriptor is writable.
+func (t *tryWriter) writeOne(fd uintptr) bool {
+	t.settle(func() (int, error) { return unix.Write(int(fd), t.p) })
+	return true
+}
+
+func (t *tryWriter) writeBoth(fd uintptr) bool {
+	t.settle(func() (int, error) { return unix.Writev(int(fd), t.iov[:]) })
+	return true
+}
+
+// settle calls write until it was not interrupted, and notes the outcome.
+func (t *tryWriter) settle(write func() (int, error)) {
+	for {
+		n, err := write()
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return
+		case err != nil:
+			t.err = err
+		case n <= 0:
+			t.err = io.ErrUnexpectedEOF
+		default:
+			t.n = n
+		}
+		return
+	}
+}
