@@ -1,0 +1,255 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits and timeouts of our own.
+const (
+	// maxFile bounds what is read from one state file, in bytes: some
+	// thousands of lines. It keeps a wrong file out of memory.
+	maxFile = 4 << 20
+	// lockTimeout is how long a change waits for another process's change.
+	// Changes take milliseconds; one that lasts longer is stuck.
+	lockTimeout = 10 * time.Second
+	// lockPoll is the pause between two tries to take the lock: flock cannot
+	// wait with a time limit.
+	lockPoll = 10 * time.Millisecond
+)
+
+const lockFile = ".lock"
+
+// Dir is an open state directory. All methods may be called concurrently, and
+// other processes may use the same directory at the same time.
+type Dir struct {
+	path string
+	root *os.Root
+}
+
+// Open opens the state directory at path and makes it, 0700, if it does not
+// exist. A directory in which other users can replace files is refused with a
+// *PermissionError. Close frees it.
+func Open(path string) (*Dir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open state directory: %w", err)
+	}
+	if err := os.MkdirAll(abs, 0o700); err != nil {
+		return nil, fmt.Errorf("open state directory: %w", err)
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, fmt.Errorf("open state directory: %w", err)
+	}
+	fi, err := root.Stat(".")
+	if err == nil {
+		err = checkDirMode(abs, fi)
+	}
+	if err != nil {
+		_ = root.Close() // nothing was written
+		return nil, fmt.Errorf("open state directory: %w", err)
+	}
+	return &Dir{path: abs, root: root}, nil
+}
+
+// Path is the directory's absolute path.
+func (d *Dir) Path() string { return d.path }
+
+// File is the path of a file in the directory: for things that need a path,
+// such as a database or a socket.
+func (d *Dir) File(name string) string { return filepath.Join(d.path, name) }
+
+// Close frees the directory. It satisfies io.Closer.
+func (d *Dir) Close() error { return d.root.Close() }
+
+// ReadSecret reads a file that only its owner may read; a looser mode is a
+// *PermissionError. A missing file satisfies isMissing(err).
+func (d *Dir) ReadSecret(name string) ([]byte, error) {
+	b, _, err := d.read(name, checkSecretMode)
+	return b, err
+}
+
+// read returns a file's content and the state that it was read in.
+func (d *Dir) read(name string, check func(string, fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", d.File(name), underlying(err))
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", d.File(name), underlying(err))
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("read %s: not a regular file", d.File(name))
+	}
+	if err := check(d.File(name), fi); err != nil {
+		return nil, nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", d.File(name), underlying(err))
+	}
+	if len(b) > maxFile {
+		return nil, nil, fmt.Errorf("read %s: larger than %d bytes", d.File(name), maxFile)
+	}
+	return b, fi, nil
+}
+
+// WriteSecret replaces a file's content, mode 0600, so that a crash at any
+// moment leaves the old or the new content: temporary file, sync, rename, sync
+// of the directory. It takes the lock.
+func (d *Dir) WriteSecret(name string, data []byte) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return d.write(name, data)
+}
+
+// Remove removes a file; a missing one is no error. It takes the lock.
+func (d *Dir) Remove(name string) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := d.root.Remove(name); err != nil && !isMissing(err) {
+		return fmt.Errorf("remove %s: %w", d.File(name), underlying(err))
+	}
+	return d.sync()
+}
+
+// update reads a file, lets change make the new content, and writes that, all
+// under the lock. A missing file reads as nil; nothing is written when change
+// fails or returns what it was given.
+func (d *Dir) update(name string, check func(string, fs.FileInfo) error, change func(old []byte) ([]byte, error)) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	old, _, err := d.read(name, check)
+	missing := isMissing(err)
+	if err != nil && !missing {
+		return err
+	}
+	data, err := change(old)
+	if err != nil {
+		return err
+	}
+	if !missing && bytes.Equal(data, old) || missing && data == nil {
+		return nil
+	}
+	return d.write(name, data)
+}
+
+// write is the atomic write; the caller holds the lock, which is what makes a
+// fixed temporary name safe: what a crash left behind is overwritten.
+func (d *Dir) write(name string, data []byte) (err error) {
+	tmp := name + ".tmp"
+	defer func() {
+		if err != nil {
+			_ = d.root.Remove(tmp) // best effort: the next write replaces it
+			err = fmt.Errorf("write %s: %w", d.File(name), underlying(err))
+		}
+	}()
+	if err := d.root.Remove(tmp); err != nil && !isMissing(err) {
+		return err
+	}
+	f, err := d.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.root.Rename(tmp, name); err != nil {
+		return err
+	}
+	return d.sync()
+}
+
+// sync makes renames and removals durable.
+func (d *Dir) sync() error {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", d.path, underlying(err))
+	}
+	defer f.Close()
+	if err := syncDir(f); err != nil {
+		return fmt.Errorf("sync %s: %w", d.path, underlying(err))
+	}
+	return nil
+}
+
+// lock takes the directory's lock, against other processes and against other
+// goroutines of this one, and waits at most lockTimeout for it (ErrLocked).
+func (d *Dir) lock() (unlock func(), err error) {
+	f, err := d.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", d.path, underlying(err))
+	}
+	deadline := time.NewTimer(lockTimeout)
+	defer deadline.Stop()
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for {
+		ok, err := tryLock(f)
+		if ok {
+			return func() { _ = f.Close() }, nil // closing drops the lock
+		}
+		if err != nil {
+			_ = f.Close() // not locked
+			return nil, fmt.Errorf("lock %s: %w", d.path, underlying(err))
+		}
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			_ = f.Close() // not locked
+			return nil, fmt.Errorf("lock %s: %w", d.path, ErrLocked)
+		}
+	}
+}
+
+// underlying strips the operation and the relative path that os.Root puts into
+// its errors: ours name the full path.
+func underlying(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	if le, ok := errors.AsType[*os.LinkError](err); ok {
+		return le.Err
+	}
+	return err
+}
+
+// quotePath makes a path safe to paste into a shell command.
+func quotePath(p string) string {
+	if strings.ContainsFunc(p, func(r rune) bool {
+		return !(r < 0x80 && (nameByte(byte(r)) || r == '/' || r == '+' || r == '@' || r == ','))
+	}) {
+		if !strings.Contains(p, "'") {
+			return "'" + p + "'"
+		}
+		return strconv.Quote(p)
+	}
+	return p
+}

@@ -1,0 +1,69 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// The environment variables that culvert reads. Nothing else in the module
+// looks at the environment, except net/http for HTTP(S)_PROXY and NO_PROXY.
+const (
+	// EnvStateDir names the state directory.
+	EnvStateDir = "CULVERT_STATE_DIR"
+	// EnvAPIKeyFile names a file that holds an API key. The key itself is
+	// never taken from the environment, which other processes can read.
+	EnvAPIKeyFile = "CULVERT_API_KEY_FILE"
+	// EnvNoColor, set to anything, turns off colour and redrawing.
+	EnvNoColor = "NO_COLOR"
+)
+
+// resolve is the one place that knows the order flag, environment, file,
+// default. Empty means not given; the default is asked for only when needed,
+// because finding it can fail.
+func resolve(flag, env, file string, def func() (string, error)) (string, error) {
+	for _, v := range []string{flag, env, file} {
+		if v != "" {
+			return v, nil
+		}
+	}
+	return def()
+}
+
+// StateDir returns the absolute path of the state directory: flag, else
+// CULVERT_STATE_DIR, else culvert below the user's configuration directory.
+func StateDir(flag string) (string, error) {
+	dir, err := resolve(flag, os.Getenv(EnvStateDir), "", DefaultDir)
+	if err != nil {
+		return "", err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find state directory: %w", err)
+	}
+	return abs, nil
+}
+
+// DefaultDir is culvert below os.UserConfigDir: ~/.config/culvert,
+// ~/Library/Application Support/culvert or %AppData%\culvert.
+func DefaultDir() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("find state directory: %w: give --state-dir or set %s", err, EnvStateDir)
+	}
+	return filepath.Join(dir, "culvert"), nil
+}
+
+// errNoAPIKeyFile is internal: no file was named.
+var errNoAPIKeyFile = errors.New("no API key file")
+
+// APIKeyFile returns the path of the file that holds the API key: flag, else
+// CULVERT_API_KEY_FILE. The result is false when neither is given.
+func APIKeyFile(flag string) (string, bool) {
+	p, err := resolve(flag, os.Getenv(EnvAPIKeyFile), "", func() (string, error) { return "", errNoAPIKeyFile })
+	return p, err == nil
+}
+
+// NoColor tells whether NO_COLOR asks for plain output.
+func NoColor() bool { return os.Getenv(EnvNoColor) != "" }

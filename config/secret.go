@@ -1,0 +1,124 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+)
+
+const redacted = "[redacted]"
+
+// maxSecret is the longest API key that is read from a file or stdin, in
+// bytes. Real ones are under 100; the bound keeps a wrong file (a log, a
+// device) out of memory.
+const maxSecret = 4096
+
+// Secret is a text that must not be seen, such as an API key. It prints as
+// [redacted] under every verb, in JSON and in slog; Reveal gives the text.
+// The zero value is an empty secret. Secrets cannot be compared with ==.
+type Secret struct {
+	_ [0]func()
+	s string
+}
+
+// NewSecret wraps s.
+func NewSecret(s string) Secret { return Secret{s: s} }
+
+// Reveal returns the text itself: for the one call that sends or stores it.
+func (s Secret) Reveal() string { return s.s }
+
+// IsZero tells whether the secret is empty.
+func (s Secret) IsZero() bool { return s.s == "" }
+
+// String returns "[redacted]".
+func (s Secret) String() string { return redacted }
+
+// Format writes "[redacted]" under every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) } // fmt.State cannot fail
+
+// LogValue returns "[redacted]".
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "[redacted]", so that JSON and YAML never hold the text.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// ReadSecret reads one secret from r: the first line, without surrounding
+// white space. It blocks until the line has come or r has ended.
+func ReadSecret(r io.Reader) (Secret, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
+	if err != nil {
+		return Secret{}, fmt.Errorf("read secret: %w", err)
+	}
+	if len(b) > maxSecret {
+		return Secret{}, fmt.Errorf("read secret: more than %d bytes: is this the right file?", maxSecret)
+	}
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
+		return Secret{}, errors.New("read secret: it is empty")
+	}
+	if bytes.ContainsAny(b, "\r\n") {
+		return Secret{}, errors.New("read secret: more than one line: is this the right file?")
+	}
+	return NewSecret(string(b)), nil
+}
+
+// ReadSecretFile reads a secret from the file at path, which must not be
+// readable by other users (*PermissionError).
+func ReadSecretFile(path string) (Secret, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Secret{}, fmt.Errorf("read secret: %w", err)
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return Secret{}, fmt.Errorf("read secret: %w", err)
+	}
+	// A pipe or /dev/stdin is not a file that others could open.
+	if fi.Mode().IsRegular() {
+		if err := checkSecretMode(path, fi); err != nil {
+			return Secret{}, err
+		}
+	}
+	s, err := ReadSecret(f)
+	if err != nil {
+		return Secret{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// PSK is the secret half of a pairing code: 32 bytes that never leave the two
+// machines. It prints as [redacted] everywhere; Bytes gives the bytes. PSKs
+// cannot be compared with ==.
+type PSK struct {
+	_ [0]func()
+	b [32]byte
+}
+
+// NewPSK copies b, which must be 32 bytes long.
+func NewPSK(b []byte) (PSK, error) {
+	var p PSK
+	if len(b) != len(p.b) {
+		return PSK{}, fmt.Errorf("pairing secret is %d bytes long, want %d", len(b), len(p.b))
+	}
+	copy(p.b[:], b)
+	return p, nil
+}
+
+// Bytes returns a copy of the 32 bytes.
+func (p PSK) Bytes() []byte { return bytes.Clone(p.b[:]) }
+
+// String returns "[redacted]".
+func (p PSK) String() string { return redacted }
+
+// Format writes "[redacted]" under every verb.
+func (p PSK) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) } // fmt.State cannot fail
+
+// LogValue returns "[redacted]".
+func (p PSK) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "[redacted]".
+func (p PSK) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -1,0 +1,113 @@
+package config
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+)
+
+const (
+	// watchPoll is how often Watch looks at the file. One stat a second costs
+	// nothing, works on every file system, and needs no notification API.
+	watchPoll = time.Second
+	// settled is the age from which a file's times can be believed: two
+	// writes within one tick of the file system's clock (2 s on FAT) leave the
+	// same time, so a younger file is read again although it looks unchanged.
+	settled = 3 * time.Second
+)
+
+// fileState is what tells one version of a file from the next without reading
+// it. The zero value is a missing or unreadable file, which is never believed.
+type fileState struct {
+	info fs.FileInfo
+}
+
+func stateOf(fi fs.FileInfo) fileState { return fileState{info: fi} }
+
+// same tells whether the file has surely not changed since s was taken.
+func (s fileState) same(fi fs.FileInfo, readAt time.Time) bool {
+	return s.info != nil && os.SameFile(s.info, fi) &&
+		s.info.Size() == fi.Size() && s.info.Mode() == fi.Mode() && s.info.ModTime().Equal(fi.ModTime()) &&
+		readAt.Sub(fi.ModTime()) >= settled
+}
+
+// current returns the set of the file as it is now, and reports new problems.
+func (a *AuthorizedClients) current() clientSet {
+	a.mu.Lock()
+	now := a.now()
+	fi, err := a.dir.root.Stat(clientsFile)
+	// The file's age counts from when it was read: if it was young then, a
+	// later write may have left the same times.
+	if !a.read || err != nil || !a.seen.same(fi, a.readAt) {
+		a.set, a.seen = a.loadClients()
+		a.read, a.readAt = true, now
+	}
+	set, fresh, tell := a.set, a.freshProblems(), a.onProblem
+	a.mu.Unlock()
+
+	if tell != nil {
+		for _, p := range fresh {
+			tell(p)
+		}
+	}
+	return set
+}
+
+// freshProblems returns the problems that have not been reported, and forgets
+// those that are gone. The caller holds mu.
+func (a *AuthorizedClients) freshProblems() []error {
+	var all []error
+	if a.set.err != nil {
+		all = append(all, a.set.err)
+	}
+	for _, b := range a.set.bad {
+		all = append(all, b)
+	}
+	still := make(map[string]bool, len(all))
+	var fresh []error
+	for _, p := range all {
+		text := p.Error() // a key to remember it by, nothing is decided on it
+		if !a.reported[text] {
+			fresh = append(fresh, p)
+		}
+		still[text] = true
+	}
+	a.reported = still
+	return fresh
+}
+
+// Watch calls changed each time the set of grants in force has changed: lines
+// edited, added, removed or broken, and grants that have expired since. It
+// looks once a second, does not call changed for the set that it finds first,
+// and blocks until ctx ends. Use it to drop the live streams of a client whose
+// grant is gone.
+func (a *AuthorizedClients) Watch(ctx context.Context, changed func()) error {
+	tick := time.NewTicker(watchPoll)
+	defer tick.Stop()
+	last := a.inForce()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if now := a.inForce(); !slices.EqualFunc(last, now, Client.equal) {
+			last = now
+			changed()
+		}
+	}
+}
+
+// inForce returns the clients that are granted anything at this moment.
+func (a *AuthorizedClients) inForce() []Client {
+	set, now := a.current(), a.now()
+	out := make([]Client, 0, len(set.clients))
+	for _, c := range set.clients {
+		if !c.ExpiredAt(now) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
