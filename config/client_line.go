@@ -19,11 +19,11 @@ const clientsHeader = `# Clients that may connect to this machine. Managed by "c
 # understood grants nothing; two lines with the same key grant nothing.
 `
 
-// AllTargets in Client.Targets stands for every target that there is or will be.
+// AllTargets in Grant.Targets stands for every target that there is or will be.
 const AllTargets = "*"
 
-// Client is one line of authorized_clients.
-type Client struct {
+// Grant is one line of authorized_clients.
+type Grant struct {
 	Key     sbrp.PublicKey
 	Name    string    // for people; unique in the file
 	Targets []string  // target names, or AllTargets alone
@@ -32,59 +32,59 @@ type Client struct {
 }
 
 // Grants tells whether the line names the target. It does not look at Expires.
-func (c Client) Grants(target string) bool {
+func (c Grant) Grants(target string) bool {
 	return slices.Contains(c.Targets, target) || slices.Contains(c.Targets, AllTargets)
 }
 
 // ExpiredAt tells whether the grant is over at now.
-func (c Client) ExpiredAt(now time.Time) bool {
+func (c Grant) ExpiredAt(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
 
 // equal compares everything but the line's number.
-func (c Client) equal(o Client) bool {
+func (c Grant) equal(o Grant) bool {
 	return c.Key.Equal(o.Key) && c.Name == o.Name && c.Expires.Equal(o.Expires) && slices.Equal(c.Targets, o.Targets)
 }
 
 // parseClient parses one line of authorized_clients.
-func parseClient(line string) (Client, error) {
+func parseClient(line string) (Grant, error) {
 	words, err := splitLine(line)
 	if err != nil {
-		return Client{}, err
+		return Grant{}, err
 	}
 	if len(words) < 3 {
-		return Client{}, problem(0, "expected PUBLICKEY NAME targets=…")
+		return Grant{}, problem(0, "expected PUBLICKEY NAME targets=…")
 	}
-	var c Client
+	var c Grant
 	if err := c.Key.UnmarshalText([]byte(words[0].text)); err != nil || c.Key.IsZero() {
-		return Client{}, problem(words[0].col, "public key is damaged: expected 43 characters of base64url")
+		return Grant{}, problem(words[0].col, "public key is damaged: expected 43 characters of base64url")
 	}
 	c.Name = words[1].text
 	if err := CheckName(c.Name); err != nil {
-		return Client{}, problem(words[1].col, "%v", err)
+		return Grant{}, problem(words[1].col, "%v", err)
 	}
 	as, err := attrs(words[2:], "targets", "expires")
 	if err != nil {
-		return Client{}, err
+		return Grant{}, err
 	}
 	targets, ok := as["targets"]
 	if !ok {
-		return Client{}, problem(0, "targets=… is missing")
+		return Grant{}, problem(0, "targets=… is missing")
 	}
 	c.Targets = strings.Split(targets.text, ",")
 	if err := checkTargets(c.Targets); err != nil {
-		return Client{}, problem(targets.col, "%v", err)
+		return Grant{}, problem(targets.col, "%v", err)
 	}
 	if expires, ok := as["expires"]; ok {
 		if c.Expires, err = parseTime(expires); err != nil {
-			return Client{}, err
+			return Grant{}, err
 		}
 	}
 	return c, nil
 }
 
 // appendClient is the reverse of parseClient.
-func appendClient(b []byte, c Client) []byte {
+func appendClient(b []byte, c Grant) []byte {
 	b = append(b, c.Key.String()...)
 	b = append(b, ' ')
 	b = append(b, c.Name...)

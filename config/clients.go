@@ -16,8 +16,7 @@ const clientsFile = "authorized_clients"
 
 // AuthorizedClients is the file authorized_clients. All methods may be called
 // concurrently. Edits, by hand or by another process, take effect at the next
-// call of Allowed. Get it from Dir.AuthorizedClients; one value per process is
-// enough, and gives each problem to OnProblem once.
+// call of Allowed. Get it from Dir.AuthorizedClients.
 type AuthorizedClients struct {
 	dir *Dir
 	now func() time.Time
@@ -33,17 +32,15 @@ type AuthorizedClients struct {
 
 // clientSet is the parsed file.
 type clientSet struct {
-	clients []Client
+	clients []Grant
 	byKey   map[[32]byte]int // index in clients
 	bad     []*LineError
 	err     error // the file cannot be used at all: nobody is allowed
 }
 
-// AuthorizedClients returns the grants of this state directory. It reads
-// nothing yet.
-func (d *Dir) AuthorizedClients() *AuthorizedClients {
-	return &AuthorizedClients{dir: d, now: time.Now, reported: make(map[string]bool)}
-}
+// AuthorizedClients returns the grants of this state directory: the same value
+// at every call. It reads nothing yet.
+func (d *Dir) AuthorizedClients() *AuthorizedClients { return d.clients }
 
 // OnProblem sets the function that is told of each line that grants nothing
 // because it cannot be understood (*LineError), and of a file that cannot be
@@ -76,30 +73,30 @@ func (a *AuthorizedClients) Allowed(key [32]byte, target string) error {
 
 // Lookup returns the client's line if it grants anything now, else a
 // *DeniedError (not_authorized or expired).
-func (a *AuthorizedClients) Lookup(key [32]byte) (Client, error) {
+func (a *AuthorizedClients) Lookup(key [32]byte) (Grant, error) {
 	set := a.current()
 	if set.err != nil {
-		return Client{}, fmt.Errorf("check grants: %w", set.err)
+		return Grant{}, fmt.Errorf("check grants: %w", set.err)
 	}
 	i, ok := set.byKey[key]
 	if !ok {
-		return Client{}, &DeniedError{Reason: NotAuthorized, Client: sbrp.PublicKey(key).Fingerprint()}
+		return Grant{}, &DeniedError{Reason: NotAuthorized, Client: sbrp.PublicKey(key).Fingerprint()}
 	}
 	c := set.clients[i]
 	if c.ExpiredAt(a.now()) {
-		return Client{}, &DeniedError{Reason: Expired, Client: c.Key.Fingerprint(), Name: c.Name, Expired: c.Expires}
+		return Grant{}, &DeniedError{Reason: Expired, Client: c.Key.Fingerprint(), Name: c.Name, Expired: c.Expires}
 	}
 	return c.clone(), nil
 }
 
 // List returns all clients in the file's order, expired ones too, and the
 // lines that grant nothing because they cannot be understood.
-func (a *AuthorizedClients) List() ([]Client, []*LineError, error) {
+func (a *AuthorizedClients) List() ([]Grant, []*LineError, error) {
 	set := a.current()
 	if set.err != nil {
 		return nil, nil, set.err
 	}
-	cs := make([]Client, len(set.clients))
+	cs := make([]Grant, len(set.clients))
 	for i, c := range set.clients {
 		cs[i] = c.clone()
 	}
@@ -114,18 +111,18 @@ func (a *AuthorizedClients) List() ([]Client, []*LineError, error) {
 // (ErrNotFound). Without a name the present one stays, or one is made from the
 // key. A name that another key has gets a number behind it, since the name is
 // the client's own choice when it pairs.
-func (a *AuthorizedClients) Grant(c Client) (Client, error) {
+func (a *AuthorizedClients) Grant(c Grant) (Grant, error) {
 	c = c.clone()
 	c.Expires = c.Expires.UTC().Truncate(time.Second)
 	if err := checkTargets(c.Targets); err != nil {
-		return Client{}, fmt.Errorf("grant: %w", err)
+		return Grant{}, fmt.Errorf("grant: %w", err)
 	}
 	if c.Name != "" {
 		if err := CheckName(c.Name); err != nil {
-			return Client{}, fmt.Errorf("grant: %w", err)
+			return Grant{}, fmt.Errorf("grant: %w", err)
 		}
 	}
-	err := a.edit(func(ls []string, all []entry[Client]) ([]string, error) {
+	err := a.edit(func(ls []string, all []entry[Grant]) ([]string, error) {
 		if c.Key.IsZero() {
 			at, err := findClient(all, c.Name)
 			if err != nil {
@@ -151,15 +148,15 @@ func (a *AuthorizedClients) Grant(c Client) (Client, error) {
 		return removeLines(ls, mine[1:]), nil
 	})
 	if err != nil {
-		return Client{}, err
+		return Grant{}, err
 	}
 	return c, nil
 }
 
 // Revoke removes every line of a client, given by its name or by its key in
 // text form, and returns the client (ErrNotFound).
-func (a *AuthorizedClients) Revoke(keyOrName string) (gone Client, err error) {
-	err = a.edit(func(ls []string, all []entry[Client]) ([]string, error) {
+func (a *AuthorizedClients) Revoke(keyOrName string) (gone Grant, err error) {
+	err = a.edit(func(ls []string, all []entry[Grant]) ([]string, error) {
 		at, err := findClient(all, keyOrName)
 		if err != nil {
 			return nil, fmt.Errorf("revoke: %w", err)
@@ -178,7 +175,7 @@ func (a *AuthorizedClients) Revoke(keyOrName string) (gone Client, err error) {
 
 // edit rewrites the file under the directory's lock. It sees every line that
 // can be parsed, also those that grant nothing because their key stands twice.
-func (a *AuthorizedClients) edit(change func(ls []string, all []entry[Client]) ([]string, error)) error {
+func (a *AuthorizedClients) edit(change func(ls []string, all []entry[Grant]) ([]string, error)) error {
 	return a.dir.update(clientsFile, checkTrustMode, func(old []byte) ([]byte, error) {
 		all, _ := parseLines(a.dir.File(clientsFile), old, parseClient)
 		ls := lines(old)
@@ -196,15 +193,15 @@ func (a *AuthorizedClients) edit(change func(ls []string, all []entry[Client]) (
 // findClient finds the one client that a key, a fingerprint or a name means,
 // in this order: a name is the client's own choice, and must not be able to
 // stand for another client's key.
-func findClient(all []entry[Client], text string) (int, error) {
+func findClient(all []entry[Grant], text string) (int, error) {
 	var key sbrp.PublicKey
 	if key.UnmarshalText([]byte(text)) == nil {
-		if i := slices.IndexFunc(all, func(e entry[Client]) bool { return e.value.Key.Equal(key) }); i >= 0 {
+		if i := slices.IndexFunc(all, func(e entry[Grant]) bool { return e.value.Key.Equal(key) }); i >= 0 {
 			return i, nil
 		}
 	}
 	if fp, err := sbrp.ParseFingerprint(text); err == nil {
-		if i := slices.IndexFunc(all, func(e entry[Client]) bool { return e.value.Key.Fingerprint() == fp }); i >= 0 {
+		if i := slices.IndexFunc(all, func(e entry[Grant]) bool { return e.value.Key.Fingerprint() == fp }); i >= 0 {
 			return i, nil
 		}
 	}
@@ -225,10 +222,10 @@ func findClient(all []entry[Client], text string) (int, error) {
 }
 
 // freeName returns the client's name, or a variation that no other key has.
-func freeName(all []entry[Client], c Client) string {
+func freeName(all []entry[Grant], c Grant) string {
 	name := cmp.Or(c.Name, "client-"+strings.ToLower(strings.ReplaceAll(c.Key.Fingerprint().Short(), ":", "")))
 	taken := func(s string) bool {
-		return slices.ContainsFunc(all, func(e entry[Client]) bool { return e.value.Name == s && !e.value.Key.Equal(c.Key) })
+		return slices.ContainsFunc(all, func(e entry[Grant]) bool { return e.value.Name == s && !e.value.Key.Equal(c.Key) })
 	}
 	base := name
 	for n := 2; taken(name); n++ {
@@ -238,7 +235,7 @@ func freeName(all []entry[Client], c Client) string {
 	return name
 }
 
-func (c Client) clone() Client {
+func (c Grant) clone() Grant {
 	c.Targets = slices.Clone(c.Targets)
 	return c
 }

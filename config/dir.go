@@ -31,8 +31,9 @@ const lockFile = ".lock"
 // Dir is an open state directory. All methods may be called concurrently, and
 // other processes may use the same directory at the same time.
 type Dir struct {
-	path string
-	root *os.Root
+	path    string
+	root    *os.Root
+	clients *AuthorizedClients // one per Dir: it remembers what it has read and reported
 }
 
 // Open opens the state directory at path and makes it, 0700, if it does not
@@ -58,7 +59,9 @@ func Open(path string) (*Dir, error) {
 		_ = root.Close() // nothing was written
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	return &Dir{path: abs, root: root}, nil
+	d := &Dir{path: abs, root: root}
+	d.clients = &AuthorizedClients{dir: d, now: time.Now, reported: make(map[string]bool)}
+	return d, nil
 }
 
 // Path is the directory's absolute path.

@@ -20,14 +20,17 @@ type Enrollment struct {
 	CAFile   string   `json:"ca_file,omitempty"` // absolute path of a private CA; empty = the system's
 	Account  string   `json:"account,omitempty"`
 	DeviceID string   `json:"device_id"`
-	Name     string   `json:"name,omitempty"`   // the device's name at the control plane
-	Scopes   []string `json:"scopes,omitempty"` // what the API key allowed: for people
+	DaemonID string   `json:"daemon_id,omitempty"` // this machine as a daemon; empty until it has exposed something
+	Name     string   `json:"name,omitempty"`      // the device's name at the control plane
+	Scopes   []string `json:"scopes,omitempty"`    // what the API key allowed: for people
 }
 
-// Enrollment reads the enrollment. A device that is not enrolled anywhere gets
-// an error that satisfies errors.Is(err, fs.ErrNotExist).
+// Enrollment reads the enrollment; ErrNotEnrolled when there is none.
 func (d *Dir) Enrollment() (Enrollment, error) {
 	data, err := d.ReadSecret(enrollmentFile)
+	if isMissing(err) {
+		return Enrollment{}, ErrNotEnrolled
+	}
 	if err != nil {
 		return Enrollment{}, err
 	}

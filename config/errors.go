@@ -13,8 +13,10 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrLocked: another process has held the state directory's lock for too long.
 	ErrLocked = errors.New("state directory is locked by another culvert process")
-	// ErrExists: the name is taken by another entry.
-	ErrExists = errors.New("name is already in use")
+	// ErrNotEnrolled: this device is not enrolled at a control plane.
+	ErrNotEnrolled = errors.New("this device is not enrolled at a control plane")
+	// ErrNoPairing: no pending pairing fits: there was none, or it is used or expired.
+	ErrNoPairing = errors.New("no pending pairing code fits")
 )
 
 // Denial says why a client may not reach a target.

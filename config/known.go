@@ -36,8 +36,8 @@ func (t Trust) rank() int {
 	}
 }
 
-// Daemon is a pinned daemon: one line of known_daemons.
-type Daemon struct {
+// KnownDaemon is a pinned daemon: one line of known_daemons.
+type KnownDaemon struct {
 	Name       string // what the user calls it; unique in the file
 	ID         string // the daemon's id at its control plane; unique in the file
 	Key        sbrp.PublicKey
@@ -59,7 +59,7 @@ func (d *Dir) KnownDaemons() *KnownDaemons { return &KnownDaemons{dir: d} }
 
 // List returns the pinned daemons in the file's order, and the lines that
 // cannot be understood.
-func (k *KnownDaemons) List() ([]Daemon, []*LineError, error) {
+func (k *KnownDaemons) List() ([]KnownDaemon, []*LineError, error) {
 	data, _, err := k.dir.read(knownFile, checkTrustMode)
 	if isMissing(err) {
 		return nil, nil, nil
@@ -75,18 +75,18 @@ func (k *KnownDaemons) List() ([]Daemon, []*LineError, error) {
 // not pinned, and nothing else: when the file holds a line that cannot be
 // understood, which might be this daemon's, the result is that *LineError, so
 // that damage never makes a pinned daemon look new.
-func (k *KnownDaemons) Lookup(nameOrID string) (Daemon, error) {
+func (k *KnownDaemons) Lookup(nameOrID string) (KnownDaemon, error) {
 	ds, bad, err := k.List()
 	if err != nil {
-		return Daemon{}, err
+		return KnownDaemon{}, err
 	}
 	if i := findDaemon(ds, nameOrID); i >= 0 {
 		return ds[i], nil
 	}
 	if len(bad) > 0 {
-		return Daemon{}, fmt.Errorf("look up daemon %q: %w: mend or remove that line", nameOrID, bad[0])
+		return KnownDaemon{}, fmt.Errorf("look up daemon %q: %w: mend or remove that line", nameOrID, bad[0])
 	}
-	return Daemon{}, fmt.Errorf("look up daemon %q: %w", nameOrID, ErrNotFound)
+	return KnownDaemon{}, fmt.Errorf("look up daemon %q: %w", nameOrID, ErrNotFound)
 }
 
 // Check compares a key that a daemon showed with the pin of that name or id:
@@ -105,13 +105,13 @@ func (k *KnownDaemons) Check(nameOrID string, key sbrp.PublicKey) error {
 // Add pins a daemon. A daemon with the same name or id must have the same key,
 // else it is a *KeyChangedError and nothing is written. One with the same id is
 // updated in place (name, URL, and the trust if that is stronger).
-func (k *KnownDaemons) Add(d Daemon) error { return k.put(d, false) }
+func (k *KnownDaemons) Add(d KnownDaemon) error { return k.put(d, false) }
 
 // Replace pins a daemon whatever was pinned for its name and id before: for
 // the moment when a person has said that a changed key is right.
-func (k *KnownDaemons) Replace(d Daemon) error { return k.put(d, true) }
+func (k *KnownDaemons) Replace(d KnownDaemon) error { return k.put(d, true) }
 
-func (k *KnownDaemons) put(d Daemon, replace bool) error {
+func (k *KnownDaemons) put(d KnownDaemon, replace bool) error {
 	if d.When.IsZero() {
 		d.When = time.Now()
 	}
@@ -119,7 +119,7 @@ func (k *KnownDaemons) put(d Daemon, replace bool) error {
 	if err := checkDaemon(d); err != nil {
 		return fmt.Errorf("pin daemon: %w", err)
 	}
-	return k.edit(func(ls []string, ds []Daemon) ([]string, error) {
+	return k.edit(func(ls []string, ds []KnownDaemon) ([]string, error) {
 		var drop []int // lines that this daemon takes the place of
 		for _, have := range ds {
 			sameID, sameName := have.ID == d.ID, have.Name == d.Name
@@ -149,8 +149,8 @@ func (k *KnownDaemons) put(d Daemon, replace bool) error {
 }
 
 // Forget removes the pin of a name or id (ErrNotFound) and returns it.
-func (k *KnownDaemons) Forget(nameOrID string) (gone Daemon, err error) {
-	err = k.edit(func(ls []string, ds []Daemon) ([]string, error) {
+func (k *KnownDaemons) Forget(nameOrID string) (gone KnownDaemon, err error) {
+	err = k.edit(func(ls []string, ds []KnownDaemon) ([]string, error) {
 		i := findDaemon(ds, nameOrID)
 		if i < 0 {
 			return nil, fmt.Errorf("forget daemon %q: %w", nameOrID, ErrNotFound)
@@ -163,7 +163,7 @@ func (k *KnownDaemons) Forget(nameOrID string) (gone Daemon, err error) {
 
 // edit rewrites the file under the lock. Comments and lines that cannot be
 // understood stay.
-func (k *KnownDaemons) edit(change func(ls []string, ds []Daemon) ([]string, error)) error {
+func (k *KnownDaemons) edit(change func(ls []string, ds []KnownDaemon) ([]string, error)) error {
 	return k.dir.update(knownFile, checkTrustMode, func(old []byte) ([]byte, error) {
 		ds, _ := parseKnown(k.dir.File(knownFile), old)
 		ls := lines(old)
@@ -180,7 +180,7 @@ func (k *KnownDaemons) edit(change func(ls []string, ds []Daemon) ([]string, err
 
 // parseKnown parses the file. A name or id that stands twice is a problem of
 // every line that has it: which of two keys is the pin is nothing to guess.
-func parseKnown(file string, data []byte) ([]Daemon, []*LineError) {
+func parseKnown(file string, data []byte) ([]KnownDaemon, []*LineError) {
 	good, bad := parseLines(file, data, parseDaemon)
 	count := make(map[string]int, 2*len(good))
 	for _, e := range good {
@@ -189,7 +189,7 @@ func parseKnown(file string, data []byte) ([]Daemon, []*LineError) {
 			count[e.value.ID]++
 		}
 	}
-	ds := make([]Daemon, 0, len(good))
+	ds := make([]KnownDaemon, 0, len(good))
 	for _, e := range good {
 		if count[e.value.Name] > 1 || count[e.value.ID] > 1 {
 			bad = append(bad, &LineError{File: file, Line: e.line, Msg: fmt.Sprintf("name or id of daemon %q stands on more than one line: keep one of them", e.value.Name)})
@@ -202,11 +202,11 @@ func parseKnown(file string, data []byte) ([]Daemon, []*LineError) {
 	return ds, bad
 }
 
-func findDaemon(ds []Daemon, nameOrID string) int {
-	if i := slices.IndexFunc(ds, func(d Daemon) bool { return d.Name == nameOrID }); i >= 0 {
+func findDaemon(ds []KnownDaemon, nameOrID string) int {
+	if i := slices.IndexFunc(ds, func(d KnownDaemon) bool { return d.Name == nameOrID }); i >= 0 {
 		return i
 	}
-	return slices.IndexFunc(ds, func(d Daemon) bool { return d.ID == nameOrID })
+	return slices.IndexFunc(ds, func(d KnownDaemon) bool { return d.ID == nameOrID })
 }
 
 // removeLines removes lines by their numbers, which count from 1.
@@ -225,7 +225,7 @@ func sortProblems(bad []*LineError) {
 }
 
 // checkDaemon is what every entry of the file fulfils.
-func checkDaemon(d Daemon) error {
+func checkDaemon(d KnownDaemon) error {
 	if err := CheckName(d.Name); err != nil {
 		return err
 	}

@@ -16,46 +16,46 @@ const knownHeader = `# Daemons that this machine knows. Managed by "culvert trus
 `
 
 // parseDaemon parses one line of known_daemons.
-func parseDaemon(line string) (Daemon, error) {
+func parseDaemon(line string) (KnownDaemon, error) {
 	words, err := splitLine(line)
 	if err != nil {
-		return Daemon{}, err
+		return KnownDaemon{}, err
 	}
 	if len(words) < 2 {
-		return Daemon{}, problem(0, "expected NAME PUBLICKEY id=… trust=… since=…")
+		return KnownDaemon{}, problem(0, "expected NAME PUBLICKEY id=… trust=… since=…")
 	}
-	d := Daemon{Name: words[0].text}
+	d := KnownDaemon{Name: words[0].text}
 	if err := CheckName(d.Name); err != nil {
-		return Daemon{}, problem(words[0].col, "%v", err)
+		return KnownDaemon{}, problem(words[0].col, "%v", err)
 	}
 	if err := d.Key.UnmarshalText([]byte(words[1].text)); err != nil || d.Key.IsZero() {
-		return Daemon{}, problem(words[1].col, "public key is damaged: expected 43 characters of base64url")
+		return KnownDaemon{}, problem(words[1].col, "public key is damaged: expected 43 characters of base64url")
 	}
 	as, err := attrs(words[2:], "id", "trust", "since", "url", "ca")
 	if err != nil {
-		return Daemon{}, err
+		return KnownDaemon{}, err
 	}
 	for _, must := range []string{"id", "trust", "since"} {
 		if _, ok := as[must]; !ok {
-			return Daemon{}, problem(0, "%s=… is missing", must)
+			return KnownDaemon{}, problem(0, "%s=… is missing", must)
 		}
 	}
 	d.ID, d.Trust = as["id"].text, Trust(as["trust"].text)
 	d.ControlURL, d.CAFile = as["url"].text, as["ca"].text
 	if err := sbrp.CheckDaemonID(d.ID); err != nil {
-		return Daemon{}, problem(as["id"].col, "%v", err)
+		return KnownDaemon{}, problem(as["id"].col, "%v", err)
 	}
 	if d.When, err = parseTime(as["since"]); err != nil {
-		return Daemon{}, err
+		return KnownDaemon{}, err
 	}
 	if err := checkDaemon(d); err != nil {
-		return Daemon{}, problem(0, "%v", err)
+		return KnownDaemon{}, problem(0, "%v", err)
 	}
 	return d, nil
 }
 
 // appendDaemon is the reverse of parseDaemon.
-func appendDaemon(b []byte, d Daemon) []byte {
+func appendDaemon(b []byte, d KnownDaemon) []byte {
 	b = append(b, d.Name...)
 	b = append(b, ' ')
 	b = append(b, d.Key.String()...)

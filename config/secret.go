@@ -91,25 +91,10 @@ func ReadSecretFile(path string) (Secret, error) {
 }
 
 // PSK is the secret half of a pairing code: 32 bytes that never leave the two
-// machines. It prints as [redacted] everywhere; Bytes gives the bytes. PSKs
-// cannot be compared with ==.
-type PSK struct {
-	_ [0]func()
-	b [32]byte
-}
-
-// NewPSK copies b, which must be 32 bytes long.
-func NewPSK(b []byte) (PSK, error) {
-	var p PSK
-	if len(b) != len(p.b) {
-		return PSK{}, fmt.Errorf("pairing secret is %d bytes long, want %d", len(b), len(p.b))
-	}
-	copy(p.b[:], b)
-	return p, nil
-}
-
-// Bytes returns a copy of the 32 bytes.
-func (p PSK) Bytes() []byte { return bytes.Clone(p.b[:]) }
+// machines. It prints as [redacted] everywhere. It is an array so that the
+// code that makes and proves it can pass it as [32]byte; it is used once, as an
+// HMAC key, and never compared.
+type PSK [32]byte
 
 // String returns "[redacted]".
 func (p PSK) String() string { return redacted }

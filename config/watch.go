@@ -93,7 +93,7 @@ func (a *AuthorizedClients) Watch(ctx context.Context, changed func()) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if now := a.inForce(); !slices.EqualFunc(last, now, Client.equal) {
+		if now := a.inForce(); !slices.EqualFunc(last, now, Grant.equal) {
 			last = now
 			changed()
 		}
@@ -101,9 +101,9 @@ func (a *AuthorizedClients) Watch(ctx context.Context, changed func()) error {
 }
 
 // inForce returns the clients that are granted anything at this moment.
-func (a *AuthorizedClients) inForce() []Client {
+func (a *AuthorizedClients) inForce() []Grant {
 	set, now := a.current(), a.now()
-	out := make([]Client, 0, len(set.clients))
+	out := make([]Grant, 0, len(set.clients))
 	for _, c := range set.clients {
 		if !c.ExpiredAt(now) {
 			out = append(out, c)
