@@ -10,5 +10,5 @@ type tryWriter struct{}
 
 func newTryWriter(net.Conn) *tryWriter { return nil }
 
-func (*tryWriter) write([]byte) (int, error)              { panic("wsconn: no non-blocking writes here") }
+func (*tryWriter) write([]byte) (int, error)            { panic("wsconn: no non-blocking writes here") }
 func (*tryWriter) writeTwo([]byte, []byte) (int, error) { panic("wsconn: no non-blocking writes here") }
