@@ -101,6 +101,14 @@ func (f Frame) Append(b []byte) ([]byte, error) {
 	return AppendFrame(b, f.Type, f.SessionID, f.Payload), nil
 }
 
+// Expect checks that f is of the type that the reader's state asks for. The error is an *Error, invalid_frame_type.
+func (f Frame) Expect(t FrameType) error {
+	if f.Type != t {
+		return frameError(CodeInvalidFrameType, RuleType, 0, "%v, want %v", f.Type, t)
+	}
+	return nil
+}
+
 // mustAppend is Append for frames whose every field our own code chose.
 func (f Frame) mustAppend(b []byte) []byte {
 	b, err := f.Append(b)

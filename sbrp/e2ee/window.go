@@ -79,4 +79,6 @@ func (w *Window) consistent() bool {
 
 func (w *Window) index(seq uint64) int { return int(seq / 64 & uint64(len(w.words)-1)) }
 
-func (w *Window) at(seq uint64) (word *uint64, bit uint64) { return &w.words[w.index(seq)], 1 << (seq % 64) }
+func (w *Window) at(seq uint64) (word *uint64, bit uint64) {
+	return &w.words[w.index(seq)], 1 << (seq % 64)
+}

@@ -46,12 +46,12 @@ const (
 	// Signal(close, policy), which a client answers by coming later.
 	handshakeQueue = 1024
 
-	// queueBytes bounds one session's receive queue at the daemon, counted as
-	// memory held. The link above lets a client have at most 16 MiB on the way;
-	// a buffer is at most twice its frame. More is misbehaviour.
+	// queueBytes bounds one session's receive queue at the daemon. The link above
+	// lets a client have at most 16 MiB on the way, and again as much when it
+	// sends anew after a gap. More is misbehaviour.
 	queueBytes = 32 << 20
 	// queueFrames bounds it in frames, which guards the time to drain it.
-	queueFrames = 32768
+	queueFrames = 65536
 	// defaultQueueBudget bounds the receive queues of all sessions together.
 	// When it is spent the session that holds most is ended.
 	defaultQueueBudget = 256 << 20

@@ -1,0 +1,76 @@
+package control
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// errNewer is a store that this version must not touch.
+type errNewer struct{ has, knows int64 }
+
+func (e errNewer) Error() string {
+	return fmt.Sprintf("the store has schema version %d, this culvert knows up to %d: run the newer culvert, or restore a backup", e.has, e.knows)
+}
+
+// migrate brings the schema up to date. Each step is one transaction together with
+// its entry in goose's table, so a second process at the same work fails cleanly
+// and may try again.
+func migrate(ctx context.Context, db *sql.DB) error {
+	dir, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	has, knows, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	if has > knows {
+		return errNewer{has, knows}
+	}
+	if has == knows {
+		return nil
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate schema: %w", err)
+	}
+	return nil
+}
+
+const (
+	retryFor   = 10 * time.Second
+	retryPause = 20 * time.Millisecond // and up to twice that: two processes must not stay in step
+)
+
+// retry calls f until it succeeds, as opening may collide with another process that
+// opens the same file. What still fails after retryFor is real.
+func retry(ctx context.Context, f func() error) error {
+	deadline := time.Now().Add(retryFor)
+	for {
+		err := f()
+		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
+			return err
+		}
+		if _, ok := err.(errNewer); ok {
+			return err
+		}
+		select {
+		case <-time.After(retryPause + rand.N(retryPause)):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}

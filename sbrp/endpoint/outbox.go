@@ -1,0 +1,129 @@
+package endpoint
+
+import (
+	"sync"
+
+	"culvert/sbrp"
+)
+
+// letter is one small frame of our own (Ping, Pong, Signal) on its way out.
+type letter struct {
+	n    uint8
+	pong bool
+	ping bool
+	b    [sbrp.HeaderSize + sbrp.MaxPing]byte
+	then func() // called after it was written; nil: nothing. Must not block
+}
+
+func (l *letter) frame() []byte { return l.b[:l.n] }
+
+// outbox holds small frames for the goroutine that writes them, so that no
+// reader ever waits for a writer: a relay whose both directions are full must
+// not stop our reading. It is bounded; see each add method for what happens
+// when it is full. Safe for concurrent use.
+type outbox struct {
+	mu    sync.Mutex
+	queue []letter
+	pings int // Pings queued, at most one
+	pongs int // Pongs queued
+	busy  bool
+	idle  chan struct{} // closed once the queue is empty and nothing is being written; nil: nobody waits
+
+	wake chan struct{} // one slot: there is something to write
+}
+
+func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
+
+// addPing queues a Ping unless one is queued already: a second says nothing more.
+func (o *outbox) addPing(opaque []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pings > 0 {
+		return
+	}
+	o.pings++
+	l := letter{ping: true}
+	l.n = uint8(len(sbrp.AppendPing(l.b[:0], opaque)))
+	o.push(l)
+}
+
+// addPong queues the answer to a Ping. Beyond outboxLimit it is dropped, and
+// false returned: the relay floods us, or does not read.
+func (o *outbox) addPong(ping []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pongs >= outboxLimit {
+		return false
+	}
+	o.pongs++
+	l := letter{pong: true}
+	l.n = uint8(len(sbrp.AppendPong(l.b[:0], ping)))
+	o.push(l)
+	return true
+}
+
+// addSignal queues a Signal, and then is called once it was written. False
+// means that the relay has left outboxSignals unread: give the WebSocket up.
+func (o *outbox) addSignal(id sbrp.SessionID, s sbrp.Signal, r sbrp.Reason, then func()) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) >= outboxSignals {
+		return false
+	}
+	l := letter{then: then}
+	l.n = uint8(len(sbrp.AppendSignal(l.b[:0], id, s, r)))
+	o.push(l)
+	return true
+}
+
+// push appends l; mu is held.
+func (o *outbox) push(l letter) {
+	o.queue = append(o.queue, l)
+	select {
+	case o.wake <- struct{}{}:
+	default: // the writer has a wake-up waiting
+	}
+}
+
+// next takes the oldest letter; false when there is none. The letter taken
+// before counts as written.
+func (o *outbox) next() (letter, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 {
+		o.busy = false
+		o.queue = nil
+		if o.idle != nil {
+			close(o.idle)
+			o.idle = nil
+		}
+		return letter{}, false
+	}
+	l := o.queue[0]
+	o.queue[0].then = nil // let go of what it holds
+	o.queue = o.queue[1:]
+	o.busy = true
+	if l.ping {
+		o.pings--
+	}
+	if l.pong {
+		o.pongs--
+	}
+	return l, true
+}
+
+// drained returns a channel that is closed when all that is queued now has
+// been written. If the WebSocket is lost before, it stays open.
+func (o *outbox) drained() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 && !o.busy {
+		c := make(chan struct{})
+		close(c)
+		return c
+	}
+	if o.idle == nil {
+		o.idle = make(chan struct{})
+	}
+	return o.idle
+}
