@@ -86,6 +86,8 @@ const (
 	// used again; renewal starts at a tenth of its life before expiry, at least
 	// this.
 	presenceMargin = 60 * time.Second
+	// kickSettle is the age below which an attempt to connect survives a Kick.
+	kickSettle = time.Second
 	// shutdownTimeout bounds how long Run writes Signal(close, shutdown).
 	shutdownTimeout = 2 * time.Second
 

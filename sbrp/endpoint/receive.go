@@ -157,4 +157,3 @@ func (s *Session) isOver() bool {
 		return false
 	}
 }
-

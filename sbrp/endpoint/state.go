@@ -47,22 +47,22 @@ func (s State) over() bool { return s == Reconnecting || s == Closed }
 type event uint8
 
 const (
-	evDial        event = iota // client: start
-	evOpen                     // client: WebSocket open, HandshakeInit sent
-	evAccepted                 // client: HandshakeAccept verified; daemon: HandshakeAccept written
-	evDistrusted               // client: identity_key_changed or handshake_failed
-	evTimeout                  // handshake_timeout
-	evPaused                   // client: session_paused
-	evPending                  // client: session_pending
-	evResumed                  // client: session_resumed
-	evLost                     // WebSocket closed or refused, or a terminal code
-	evEnded                    // session_ended, or a session-scoped terminal code at the daemon
-	evForged                   // decrypt_failed
-	evExhausted                // send sequence used up
-	evPausedLong               // client: paused beyond MaxPaused
-	evReady                    // daemon: Signal(ready) written
-	evUnfit                    // daemon: state check failed, or no confirmation in time
-	evClose                    // we close
+	evDial       event = iota // client: start
+	evOpen                    // client: WebSocket open, HandshakeInit sent
+	evAccepted                // client: HandshakeAccept verified; daemon: HandshakeAccept written
+	evDistrusted              // client: identity_key_changed or handshake_failed
+	evTimeout                 // handshake_timeout
+	evPaused                  // client: session_paused
+	evPending                 // client: session_pending
+	evResumed                 // client: session_resumed
+	evLost                    // WebSocket closed or refused, or a terminal code
+	evEnded                   // session_ended, or a session-scoped terminal code at the daemon
+	evForged                  // decrypt_failed
+	evExhausted               // send sequence used up
+	evPausedLong              // client: paused beyond MaxPaused
+	evReady                   // daemon: Signal(ready) written
+	evUnfit                   // daemon: state check failed, or no confirmation in time
+	evClose                   // we close
 )
 
 type transition struct {
