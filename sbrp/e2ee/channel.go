@@ -77,7 +77,7 @@ func newOpener(key []byte, dir direction, window int) *Opener {
 //  4. the tag is good: decrypt_failed
 //  5. only now the window is moved
 //
-// So a refused message, forged, replayed or damaged, changes nothing: the next genuine one opens. Errors are *sbrp.Error; the room behind dst
+// So a refused message, forged, replayed or damaged, changes nothing: the next genuine one opens. Errors are *sbrp.Error, with a nil slice; the room behind dst
 // that a plaintext would have taken may then hold anything but plaintext, and in place the message is lost. It panics after Wipe, and on a wrong overlap.
 func (o *Opener) Open(dst, sealed []byte) ([]byte, error) {
 	if o.aead == nil {

@@ -17,7 +17,7 @@ type Initiator struct {
 }
 
 // NewInitiator starts a handshake with the daemon of this id, making a fresh ephemeral key. expected is the pinned identity key or, on first contact, the
-// key that the control plane gave: the daemon must prove that it has it. There is no way to leave it out: with the zero key Finish fails.
+// key that the control plane gave: the daemon must prove that it has it. There is no way to leave it out: with the zero key, or another key of small order, Finish fails.
 func NewInitiator(daemonID string, expected sbrp.PublicKey) *Initiator {
 	return newInitiator(daemonID, expected, newEphemeral())
 }
@@ -31,7 +31,8 @@ func newInitiator(daemonID string, expected sbrp.PublicKey, eph *ecdh.PrivateKey
 // Init returns the payload of HandshakeInit.
 func (i *Initiator) Init() [sbrp.InitSize]byte { return i.init }
 
-// Finish takes the payload of HandshakeAccept, of either layout, and returns the session. The checks and their order are those of section 3:
+// Finish takes the payload of HandshakeAccept, of either layout, and returns the session. An expected key that proves nothing is refused at once
+// (handshake_failed); then the checks and their order are those of section 3:
 //
 //  1. the advertised identity key (128 bytes only) is the expected one: *IdentityChangedError, identity_key_changed
 //  2. the signature verifies under the expected key: handshake_failed
@@ -45,8 +46,8 @@ func (i *Initiator) Finish(accept []byte) (*Session, error) {
 	}
 	eph := i.eph
 	i.Wipe()
-	if i.expected.IsZero() {
-		return nil, failed(sbrp.CodeHandshakeFailed, "no identity key to expect of the daemon")
+	if weakIdentity(i.expected) {
+		return nil, failed(sbrp.CodeHandshakeFailed, "the expected identity key is zero or of small order, anybody could sign for it")
 	}
 	daemonEph, signature, err := i.parseAccept(accept)
 	if err != nil {

@@ -2,13 +2,14 @@ package e2ee
 
 import (
 	"crypto/ecdh"
+	"fmt"
 
 	"culvert/sbrp"
 )
 
 // Respond is the daemon's side of a handshake: it takes the payload of HandshakeInit and returns that of HandshakeAccept, in the layout asked for, and
 // the session. daemonID is the daemon's own id, as the client knows it. A wrong size and an ephemeral key of low order are *sbrp.Error,
-// handshake_failed. It keeps nothing; safe for concurrent use.
+// handshake_failed. It panics for a layout that is neither. It keeps nothing; safe for concurrent use.
 func Respond(id *Identity, daemonID string, init []byte, layout Layout) (accept []byte, s *Session, err error) {
 	return respond(id, daemonID, init, layout, newEphemeral())
 }
@@ -28,8 +29,12 @@ func respond(id *Identity, daemonID string, init []byte, layout Layout, eph *ecd
 	defer clear(okm)
 	public := id.PublicKey()
 	accept := make([]byte, 0, sbrp.AcceptSize)
-	if layout == LayoutFull {
+	switch layout {
+	case LayoutFull:
 		accept = append(accept, public[:]...)
+	case LayoutShort:
+	default:
+		panic(fmt.Sprintf("e2ee: Respond with the layout %d", layout))
 	}
 	accept = append(append(accept, h.daemonEph...), signature...)
 	return accept, &Session{
