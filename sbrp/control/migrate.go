@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -64,7 +65,7 @@ func retry(ctx context.Context, f func() error) error {
 		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
 			return err
 		}
-		if _, ok := err.(errNewer); ok {
+		if _, newer := errors.AsType[errNewer](err); newer {
 			return err
 		}
 		select {

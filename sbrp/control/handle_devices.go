@@ -1,0 +1,155 @@
+package control
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"culvert/sbrp"
+	"culvert/sbrp/api"
+	"culvert/sbrp/token"
+)
+
+// enroll: POST /api/devices.
+func (s *Server) enroll(r *http.Request) (any, error) {
+	var in api.EnrollRequest
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	if err := api.CheckLabel(in.Name); err != nil {
+		return nil, invalid("%v", err)
+	}
+	var t deviceToken
+	var k Key
+	err := s.guard(r, func() (err error) {
+		if t, err = s.signed(r); err != nil {
+			return err
+		}
+		if k, err = s.apiKey(r.Context(), in.APIKey); err != nil {
+			return err
+		}
+		return s.spend(r.Context(), t)
+	})
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.store.enroll(r.Context(), t.key, in.Name, k, s.now())
+	if err != nil {
+		return nil, err
+	}
+	s.log.Info("device enrolled", "device", id, "fingerprint", t.key.Fingerprint().Short(), "account", k.Account, "key", k.ID)
+	return api.EnrollResponse{DeviceID: id, Account: k.Account, Scopes: k.Scopes}, nil
+}
+
+// listDaemons: GET /api/daemons.
+func (s *Server) listDaemons(r *http.Request) (any, error) {
+	dev, err := s.deviceOf(r)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.store.reachable(r.Context(), dev)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Daemon, len(list)) // [] and not null
+	for i, d := range list {
+		out[i] = api.Daemon{ID: d.ID, Name: d.Name, IdentityPublicKey: d.PublicKey, Status: api.StatusOffline}
+		if s.cfg.Online(d.ID) {
+			out[i].Status = api.StatusOnline
+		}
+	}
+	return out, nil
+}
+
+// createSession: POST /api/sessions. A daemon that is not connected gets a token all
+// the same: the relay is the one to say so, at the moment of connecting.
+func (s *Server) createSession(r *http.Request) (any, error) {
+	var in api.SessionRequest
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	dev, err := s.deviceOf(r)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.store.daemon(r.Context(), in.DaemonID)
+	if errors.Is(err, ErrNotFound) {
+		return nil, daemonNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayReach(r, dev, d); err != nil {
+		return nil, err
+	}
+	return s.session(r, dev, d)
+}
+
+// mayReach: a daemon of the account with scope client, or one that the device was
+// paired with. One that the device may not know of is not found.
+func (s *Server) mayReach(r *http.Request, dev Device, d Daemon) error {
+	if d.Revoked {
+		return daemonNotFound
+	}
+	own := !dev.Guest && dev.Account == d.Account
+	if own && allows(dev.Scopes, api.ScopeClient) {
+		return nil
+	}
+	granted, err := s.store.granted(r.Context(), dev.PublicKey, d.ID)
+	switch {
+	case err != nil:
+		return err
+	case granted:
+		return nil
+	case own:
+		return forbidden("the API key that enrolled this device has no scope client")
+	}
+	return daemonNotFound
+}
+
+func (s *Server) session(r *http.Request, dev Device, d Daemon) (any, error) {
+	ring, err := s.keys.ring(r.Context(), keyringAge)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now().Truncate(time.Second)
+	raw, err := ring.signer.Mint(token.Claims{
+		Issuer: s.Issuer(), IssuedAt: now, Expires: now.Add(s.cfg.SessionTTL), ID: rand.Text(),
+		Subject: dev.ID, Role: sbrp.RoleClient, DaemonID: d.ID, SessionID: sbrp.NewSessionID(),
+		Scopes: []string{token.ScopeSessionCreate}, Region: s.cfg.Region,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.SessionResponse{
+		RelayURL: s.cfg.RelayURL(), Token: raw,
+		DaemonID: d.ID, Name: d.Name, IdentityPublicKey: d.PublicKey,
+	}, nil
+}
+
+// healthz: the process answers.
+func (s *Server) healthz(*http.Request) (any, error) { return map[string]string{"status": "ok"}, nil }
+
+// readyz: the store answers too.
+func (s *Server) readyz(r *http.Request) (any, error) {
+	if err := s.store.Ping(r.Context()); err != nil {
+		s.log.Warn("not ready", "err", err)
+		return nil, refuse(http.StatusServiceUnavailable, api.CodeUnavailable, "the store is out of reach")
+	}
+	return map[string]string{"status": "ok"}, nil
+}
+
+// jwks: GET /.well-known/jwks.json.
+func (s *Server) jwks(r *http.Request) (any, error) {
+	ring, err := s.keys.ring(r.Context(), keyringAge)
+	if err != nil {
+		return nil, err
+	}
+	body, err := ring.keys.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return document{body: body, cache: fmt.Sprintf("public, max-age=%d", int(token.CacheTime.Seconds()))}, nil
+}
