@@ -1,0 +1,276 @@
+package tunnel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// noCancel is for calls that take a context and do not block.
+var noCancel = context.Background()
+
+// ForwardConfig says what a forward does.
+type ForwardConfig struct {
+	Spec   ForwardSpec // required
+	Opener Opener      // required
+
+	// SuggestedPort is the local port for a Spec without one: the port that
+	// WELCOME names for the target. 0: any free port.
+	SuggestedPort int
+
+	// RefuseWhenHeld resets new local connections while the link has no path,
+	// instead of letting them wait. Live tells whether it has one; required
+	// with RefuseWhenHeld.
+	RefuseWhenHeld bool
+	Live           func() bool
+
+	OpenTimeout time.Duration // how long a local connection waits for the link; 0: DefaultOpenTimeout
+	MaxConns    int           // local connections at once, more are reset; 0: DefaultMaxConns
+
+	// Each runs in the connection's goroutine, so calls for different
+	// connections run concurrently; each must return soon. nil: nobody listens.
+	OnOpen   func(ConnInfo)        // the daemon has said that the target is connected
+	OnClose  func(ConnInfo, error) // after OnOpen: it has ended; nil when both sides had nothing more to say
+	OnRefuse func(ConnInfo, error) // the local connection was reset instead: *StatusError, ErrBusy, ErrHeld, or the opener's error
+
+	Logger *slog.Logger // nil: no log
+}
+
+// ConnInfo is one local connection of a forward.
+type ConnInfo struct {
+	ID        uint64 // unique within the Forward
+	From      net.Addr
+	Target    string
+	Since     time.Time
+	BytesUp   int64 // to the target so far
+	BytesDown int64 // from the target so far
+}
+
+// ForwardStats counts the connections of a forward.
+type ForwardStats struct {
+	Active    int64 // now, those that wait included
+	Opened    int64 // reached the target, ever
+	Refused   int64 // reset without reaching it, ever
+	BytesUp   int64 // of connections that have ended and of those that live
+	BytesDown int64
+}
+
+// Forward listens locally and brings each connection to a target. Bind, then
+// Run, then nothing more. All methods may be called concurrently.
+type Forward struct {
+	cfg ForwardConfig
+	log *slog.Logger
+
+	active, opened, refused atomic.Int64
+	up, down                atomic.Int64
+	lastID                  atomic.Uint64
+	conns                   sync.WaitGroup // started by Run, waited for by it
+
+	mu sync.Mutex   // guards the rest
+	ln net.Listener // set by Bind, nil again after Close
+}
+
+// NewForward checks the configuration.
+func NewForward(cfg ForwardConfig) (*Forward, error) {
+	switch {
+	case cfg.Opener == nil:
+		return nil, errors.New("new forward: Opener is missing")
+	case cfg.RefuseWhenHeld && cfg.Live == nil:
+		return nil, errors.New("new forward: Live is missing, which RefuseWhenHeld needs")
+	case cfg.Spec.Network != NetworkTCP && cfg.Spec.Network != NetworkUnix:
+		return nil, fmt.Errorf("new forward: Spec has the network %q", cfg.Spec.Network)
+	case cfg.OpenTimeout < 0 || cfg.MaxConns < 0 || cfg.SuggestedPort < 0:
+		return nil, errors.New("new forward: OpenTimeout, MaxConns or SuggestedPort is negative")
+	}
+	if err := CheckRef(cfg.Spec.Target); err != nil {
+		return nil, fmt.Errorf("new forward: %w", err)
+	}
+	cfg.OpenTimeout = cmp.Or(cfg.OpenTimeout, DefaultOpenTimeout)
+	cfg.MaxConns = cmp.Or(cfg.MaxConns, DefaultMaxConns)
+	f := &Forward{cfg: cfg, log: cfg.Logger}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	return f, nil
+}
+
+// Spec is the forward's specification.
+func (f *Forward) Spec() ForwardSpec { return f.cfg.Spec }
+
+// Bind opens the listener; connections wait in the system's queue until Run.
+// Errors are *BindError. A second call returns the first one's address.
+func (f *Forward) Bind() (net.Addr, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock() // binding does not block
+	if f.ln != nil {
+		return f.ln.Addr(), nil
+	}
+	ln, err := listen(f.cfg.Spec, f.cfg.SuggestedPort)
+	if err != nil {
+		return nil, err
+	}
+	f.ln = ln
+	return ln.Addr(), nil
+}
+
+// Addr is where the forward listens; nil before Bind and after Close.
+func (f *Forward) Addr() net.Addr {
+	if ln := f.listener(); ln != nil {
+		return ln.Addr()
+	}
+	return nil
+}
+
+func (f *Forward) listener() net.Listener {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ln
+}
+
+// Close closes the listener, which ends Run; Run then ends the connections.
+// Needed only when Run is never called.
+func (f *Forward) Close() error {
+	f.mu.Lock()
+	ln := f.ln
+	f.ln = nil
+	f.mu.Unlock()
+	if ln == nil {
+		return nil
+	}
+	return ln.Close()
+}
+
+// Stats counts the forward's connections so far.
+func (f *Forward) Stats() ForwardStats {
+	return ForwardStats{
+		Active: f.active.Load(), Opened: f.opened.Load(), Refused: f.refused.Load(),
+		BytesUp: f.up.Load(), BytesDown: f.down.Load(),
+	}
+}
+
+// Run serves local connections until ctx ends (its cause is the result) or the
+// listener fails. Then it closes the listener, resets what is open, and returns
+// when all of it is gone.
+func (f *Forward) Run(ctx context.Context) error {
+	ln := f.listener()
+	if ln == nil {
+		return ErrNotBound
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer f.conns.Wait()
+	defer cancel()
+	defer f.Close()
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() }) // unblocks Accept
+	defer stop()
+	pause := acceptRetryMin
+	for {
+		c, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = acceptRetryMin
+			f.accepted(ctx, c)
+			continue
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !isShortage(err):
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		}
+		f.log.Warn("cannot accept a connection, trying again", "addr", ln.Addr().String(), "err", err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+		pause = min(2*pause, acceptRetryMax)
+	}
+}
+
+// accepted starts a connection's goroutine, or resets what is too much.
+func (f *Forward) accepted(ctx context.Context, c net.Conn) {
+	fc := &forwarded{
+		f:     f,
+		local: asDuplex(c),
+		info:  ConnInfo{ID: f.lastID.Add(1), From: c.RemoteAddr(), Target: f.cfg.Spec.Target, Since: time.Now()},
+	}
+	if n := f.active.Add(1); n > int64(f.cfg.MaxConns) {
+		f.active.Add(-1)
+		fc.refuse(ErrBusy)
+		return
+	}
+	f.conns.Go(func() { fc.run(ctx) })
+}
+
+// forwarded is one local connection.
+type forwarded struct {
+	f        *Forward
+	local    duplex
+	info     ConnInfo
+	up, down atomic.Int64
+	open     bool // the target is connected; owned by the goroutine that reads the stream, then by run
+}
+
+// run opens a stream and copies until both directions have ended.
+func (fc *forwarded) run(ctx context.Context) {
+	f := fc.f
+	defer f.active.Add(-1)
+	if f.cfg.RefuseWhenHeld && !f.cfg.Live() {
+		fc.refuse(ErrHeld)
+		return
+	}
+	// What the program sends meanwhile waits in its socket.
+	openCtx, cancel := context.WithTimeout(ctx, f.cfg.OpenTimeout)
+	conn, err := Start(openCtx, f.cfg.Opener, f.cfg.Spec.Target)
+	cancel()
+	if err != nil {
+		fc.refuse(err)
+		return
+	}
+	conn.onOK = fc.opened
+	stop := context.AfterFunc(ctx, func() {
+		_ = fc.local.Reset()
+		_ = conn.Reset()
+	})
+	defer stop()
+	err = pipe(fc.local, conn, bothCounters{&fc.up, &f.up}, bothCounters{&fc.down, &f.down})
+	if !fc.open {
+		fc.refuse(err)
+		return
+	}
+	f.log.Debug("connection ended", "target", f.cfg.Spec.Target, "id", fc.info.ID, "err", err)
+	if f.cfg.OnClose != nil {
+		f.cfg.OnClose(fc.snapshot(), err)
+	}
+}
+
+func (fc *forwarded) opened() {
+	fc.open = true
+	fc.f.opened.Add(1)
+	if fc.f.cfg.OnOpen != nil {
+		fc.f.cfg.OnOpen(fc.snapshot())
+	}
+}
+
+// refuse resets the local connection, so that the program sees a refused
+// connection and not an empty one.
+func (fc *forwarded) refuse(err error) {
+	_ = fc.local.Reset()
+	fc.f.refused.Add(1)
+	fc.f.log.Debug("connection refused", "target", fc.info.Target, "id", fc.info.ID, "err", err)
+	if fc.f.cfg.OnRefuse != nil {
+		fc.f.cfg.OnRefuse(fc.snapshot(), err)
+	}
+}
+
+func (fc *forwarded) snapshot() ConnInfo {
+	info := fc.info
+	info.BytesUp, info.BytesDown = fc.up.Load(), fc.down.Load()
+	return info
+}
