@@ -14,14 +14,13 @@ import (
 // Sealer encrypts one direction of a session. Not for concurrent use: sequence numbers are taken and frames written in the same order under the
 // caller's one lock.
 type Sealer struct {
-	_    noCompare
-	aead cipher.AEAD // nil once wiped
+	seal func(dst, nonce, plaintext, additional []byte) []byte // the AEAD's; nil once wiped. A function, because no printer sees into one (redact.go)
 	dir  direction
 	next uint64 // sequence number of the next message
 }
 
 // newSealer returns a Sealer with a copy of key.
-func newSealer(key []byte, dir direction) *Sealer { return &Sealer{aead: newAEAD(key), dir: dir} }
+func newSealer(key []byte, dir direction) *Sealer { return &Sealer{seal: newAEAD(key).Seal, dir: dir} }
 
 // Seal appends nonce || ciphertext || tag, len(plaintext)+sbrp.MinSealed bytes, to dst and uses up one sequence number. It allocates
 // nothing if dst has the room. plaintext and the appended bytes must not overlap, unless plaintext stands exactly where its ciphertext will:
@@ -30,7 +29,7 @@ func newSealer(key []byte, dir direction) *Sealer { return &Sealer{aead: newAEAD
 // Errors leave dst, plaintext and the sequence as they were: ErrExhausted once 2^64-1 messages were sealed (for good: the session must end), and an
 // *sbrp.Error payload_too_large for a plaintext over sbrp.MaxPlaintext. It panics after Wipe, and on a wrong overlap.
 func (s *Sealer) Seal(dst, plaintext []byte) ([]byte, error) {
-	if s.aead == nil {
+	if s.seal == nil {
 		panic("e2ee: Seal after Wipe")
 	}
 	if len(plaintext) > sbrp.MaxPlaintext {
@@ -44,7 +43,7 @@ func (s *Sealer) Seal(dst, plaintext []byte) ([]byte, error) {
 	nonce := out[n:]
 	binary.BigEndian.PutUint32(nonce, uint32(s.dir))
 	binary.BigEndian.PutUint64(nonce[4:], s.next)
-	out = s.aead.Seal(out, nonce, plaintext, nil)
+	out = s.seal(out, nonce, plaintext, nil)
 	s.next++
 	return out, nil
 }
@@ -53,19 +52,18 @@ func (s *Sealer) Seal(dst, plaintext []byte) ([]byte, error) {
 func (s *Sealer) Sequence() uint64 { return s.next }
 
 // Wipe drops the key (best effort, see the package's doc). Seal panics afterwards.
-func (s *Sealer) Wipe() { s.aead = nil }
+func (s *Sealer) Wipe() { s.seal = nil }
 
 // Opener decrypts one direction of a session and refuses replays. Not for concurrent use.
 type Opener struct {
-	_      noCompare
-	aead   cipher.AEAD // nil once wiped
-	dir    direction   // the peer's
+	open   func(dst, nonce, ciphertext, additional []byte) ([]byte, error) // the AEAD's; nil once wiped. A function, as in Sealer
+	dir    direction                                                       // the peer's
 	window *Window
 }
 
 // newOpener returns an Opener with a copy of key and a replay window of this size.
 func newOpener(key []byte, dir direction, window int) *Opener {
-	return &Opener{aead: newAEAD(key), dir: dir, window: NewWindow(window)}
+	return &Opener{open: newAEAD(key).Open, dir: dir, window: NewWindow(window)}
 }
 
 // Open appends the plaintext of a sealed message to dst. It allocates nothing if dst has the room. dst and sealed must not overlap, unless dst is
@@ -80,7 +78,7 @@ func newOpener(key []byte, dir direction, window int) *Opener {
 // So a refused message, forged, replayed or damaged, changes nothing: the next genuine one opens. Errors are *sbrp.Error, with a nil slice; the room behind dst
 // that a plaintext would have taken may then hold anything but plaintext, and in place the message is lost. It panics after Wipe, and on a wrong overlap.
 func (o *Opener) Open(dst, sealed []byte) ([]byte, error) {
-	if o.aead == nil {
+	if o.open == nil {
 		panic("e2ee: Open after Wipe")
 	}
 	if len(sealed) < sbrp.MinSealed {
@@ -94,7 +92,7 @@ func (o *Opener) Open(dst, sealed []byte) ([]byte, error) {
 	if !o.window.Check(seq) {
 		return nil, failed(sbrp.CodeSequenceError, "sequence number %d is replayed, or older than the window of %d", seq, o.window.Size())
 	}
-	out, err := o.aead.Open(dst, nonce, sealed[sbrp.NonceSize:], nil)
+	out, err := o.open(dst, nonce, sealed[sbrp.NonceSize:], nil)
 	if err != nil {
 		return nil, failed(sbrp.CodeDecryptFailed, "message %d does not authenticate", seq)
 	}
@@ -106,7 +104,7 @@ func (o *Opener) Open(dst, sealed []byte) ([]byte, error) {
 func (o *Opener) Highest() (uint64, bool) { return o.window.Highest() }
 
 // Wipe drops the key (best effort, see the package's doc). Open panics afterwards.
-func (o *Opener) Wipe() { o.aead = nil }
+func (o *Opener) Wipe() { o.open = nil }
 
 func newAEAD(key []byte) cipher.AEAD {
 	aead, err := chacha20poly1305.New(key)

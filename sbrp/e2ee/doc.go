@@ -22,6 +22,6 @@
 //
 // # Printing
 //
-// Identity, Initiator, Session, Sealer and Opener print as [redacted] under every verb and in slog. Inside another struct's unexported field,
-// where fmt may not call methods, and in encoding/json they show nothing but addresses or {}: the bytes are always behind a second pointer.
+// Identity, Initiator, Session, Sealer and Opener print as [redacted] under every verb and in slog. Where no method is called (another struct's
+// unexported field, a verb that does not fit, encoding/json) they show addresses and what is public.
 package e2ee

@@ -52,6 +52,9 @@ func (h hello) hash(label string, signature []byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
+// x25519 is the ECDH method of a session's ephemeral private key: a function, because no printer sees into one (redact.go).
+type x25519 func(peer *ecdh.PublicKey) ([]byte, error)
+
 // newEphemeral makes a session's X25519 key.
 func newEphemeral() *ecdh.PrivateKey {
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -63,13 +66,13 @@ func newEphemeral() *ecdh.PrivateKey {
 
 // deriveKeys returns okm: the client-to-daemon key, then the daemon-to-client key. The caller wipes it. A peer key of low order is refused: it would
 // make the shared secret known to everybody.
-func deriveKeys(own *ecdh.PrivateKey, peer []byte, transcript [sha256.Size]byte) ([]byte, error) {
+func deriveKeys(own x25519, peer []byte, transcript [sha256.Size]byte) ([]byte, error) {
 	// shared = X25519(own ephemeral private, peer ephemeral public)
 	pub, err := ecdh.X25519().NewPublicKey(peer)
 	if err != nil {
 		return nil, failed(sbrp.CodeHandshakeFailed, "ephemeral key of %d bytes, want %d", len(peer), sbrp.KeySize)
 	}
-	shared, err := own.ECDH(pub) // fails for the all-zero result
+	shared, err := own(pub) // fails for the all-zero result
 	if err != nil {
 		return nil, failed(sbrp.CodeHandshakeFailed, "the peer's ephemeral key is of low order")
 	}

@@ -1,7 +1,10 @@
 package e2ee
 
 import (
+	"encoding/hex"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -16,4 +19,18 @@ func mustPanic(t *testing.T, want string, f func()) {
 		}
 	}()
 	f()
+}
+
+// vectorHex calls add with every run of hex in a vector file that is at most 4 KiB.
+func vectorHex(f *testing.F, file string, add func(b []byte)) {
+	f.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`"([0-9a-f]+)"`).FindAllSubmatch(data, -1) {
+		if b, err := hex.DecodeString(string(m[1])); err == nil && len(b) <= 4096 {
+			add(b)
+		}
+	}
 }

@@ -17,11 +17,16 @@ import (
 // Every use signs under a label of its own. The handshake signs a bare SHA-256, 32 bytes; so no other message that an Identity signs may be 32 bytes
 // long, or a peer who chooses messages could have a handshake signed. SignMessage and Sign refuse that length.
 type Identity struct {
-	_   noCompare
-	key *identityKey // a second pointer, so that no printer that follows one pointer sees the bytes
+	public  sbrp.PublicKey
+	private func() ed25519.PrivateKey // a function, because no printer sees into one (redact.go)
 }
 
-type identityKey struct{ private ed25519.PrivateKey }
+func newIdentity(private ed25519.PrivateKey) *Identity {
+	return &Identity{
+		public:  sbrp.PublicKey(private[ed25519.SeedSize:]),
+		private: func() ed25519.PrivateKey { return private },
+	}
+}
 
 // errAmbiguous guards against signing a handshake for someone else.
 var errAmbiguous = errors.New("sign message: 32 bytes could pass for a handshake, sign a labelled message of another length")
@@ -32,7 +37,7 @@ func GenerateIdentity() *Identity {
 	if err != nil {
 		panic("e2ee: generate identity: " + err.Error()) // the system's random source does not fail (Go 1.24)
 	}
-	return &Identity{key: &identityKey{private}}
+	return newIdentity(private)
 }
 
 // ParseIdentity makes an identity from its 32-byte seed, as Seed returns it. The seed is copied. A wrong length and an all-zero seed (what a
@@ -44,26 +49,24 @@ func ParseIdentity(seed []byte) (*Identity, error) {
 	if [ed25519.SeedSize]byte(seed) == [ed25519.SeedSize]byte{} {
 		return nil, errors.New("parse identity: the seed is all zero, the key is damaged")
 	}
-	return &Identity{key: &identityKey{ed25519.NewKeyFromSeed(seed)}}, nil
+	return newIdentity(ed25519.NewKeyFromSeed(seed)), nil
 }
 
 // Seed returns a copy of the secret seed, for the key's file. Wipe it after use.
-func (id *Identity) Seed() []byte { return id.key.private.Seed() }
+func (id *Identity) Seed() []byte { return id.private().Seed() }
 
 // PublicKey returns the public half.
-func (id *Identity) PublicKey() sbrp.PublicKey {
-	return sbrp.PublicKey(id.key.private[ed25519.SeedSize:])
-}
+func (id *Identity) PublicKey() sbrp.PublicKey { return id.public }
 
 // Public returns the public half as an ed25519.PublicKey (crypto.Signer).
-func (id *Identity) Public() crypto.PublicKey { return id.key.private.Public() }
+func (id *Identity) Public() crypto.PublicKey { return id.private().Public() }
 
 // SignMessage returns the 64-byte Ed25519 signature of msg, which must begin with the label of its use. It panics for a message of 32 bytes.
 func (id *Identity) SignMessage(msg []byte) []byte {
 	if len(msg) == sha256.Size {
 		panic("e2ee: " + errAmbiguous.Error())
 	}
-	return ed25519.Sign(id.key.private, msg)
+	return ed25519.Sign(id.private(), msg)
 }
 
 // Sign is SignMessage as crypto.Signer has it: message is the message itself, and opts must name no hash. random is not used.
@@ -77,10 +80,10 @@ func (id *Identity) Sign(_ io.Reader, message []byte, opts crypto.SignerOpts) ([
 	if len(message) == sha256.Size {
 		return nil, errAmbiguous
 	}
-	return ed25519.Sign(id.key.private, message), nil
+	return ed25519.Sign(id.private(), message), nil
 }
 
 // signHandshake signs a handshake's sigPayload (section 3).
 func (id *Identity) signHandshake(sigPayload [sha256.Size]byte) []byte {
-	return ed25519.Sign(id.key.private, sigPayload[:])
+	return ed25519.Sign(id.private(), sigPayload[:])
 }

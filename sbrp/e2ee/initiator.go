@@ -9,10 +9,9 @@ import (
 
 // Initiator is the client's side of one handshake: Init once or more, Finish once. Not for concurrent use.
 type Initiator struct {
-	_        noCompare
 	daemonID string
 	expected sbrp.PublicKey
-	eph      *ecdh.PrivateKey // nil once finished or wiped
+	own      x25519 // nil once finished or wiped
 	init     [sbrp.InitSize]byte
 }
 
@@ -23,7 +22,7 @@ func NewInitiator(daemonID string, expected sbrp.PublicKey) *Initiator {
 }
 
 func newInitiator(daemonID string, expected sbrp.PublicKey, eph *ecdh.PrivateKey) *Initiator {
-	i := &Initiator{daemonID: daemonID, expected: expected, eph: eph}
+	i := &Initiator{daemonID: daemonID, expected: expected, own: eph.ECDH}
 	copy(i.init[:], eph.PublicKey().Bytes())
 	return i
 }
@@ -41,10 +40,10 @@ func (i *Initiator) Init() [sbrp.InitSize]byte { return i.init }
 // A first pin may be stored after it has succeeded, not before. A handshake is tried once: whatever the outcome, the ephemeral key is gone afterwards, and
 // another Finish panics. After an error the connection is of no use; start again with a new Initiator.
 func (i *Initiator) Finish(accept []byte) (*Session, error) {
-	if i.eph == nil {
+	if i.own == nil {
 		panic("e2ee: Finish after Finish or Wipe")
 	}
-	eph := i.eph
+	own := i.own
 	i.Wipe()
 	if weakIdentity(i.expected) {
 		return nil, failed(sbrp.CodeHandshakeFailed, "the expected identity key is zero or of small order, anybody could sign for it")
@@ -60,7 +59,7 @@ func (i *Initiator) Finish(accept []byte) (*Session, error) {
 		return nil, failed(sbrp.CodeHandshakeFailed, "the daemon's signature does not verify")
 	}
 	transcript := h.transcript(signature)
-	okm, err := deriveKeys(eph, daemonEph, transcript)
+	okm, err := deriveKeys(own, daemonEph, transcript)
 	if err != nil {
 		return nil, err
 	}
@@ -90,4 +89,4 @@ func (i *Initiator) parseAccept(accept []byte) (daemonEph, signature []byte, err
 }
 
 // Wipe gives the handshake up and drops its ephemeral key (best effort, see the package's doc). Finish panics afterwards; another Wipe does nothing.
-func (i *Initiator) Wipe() { i.eph = nil }
+func (i *Initiator) Wipe() { i.own = nil }

@@ -22,7 +22,7 @@ func respond(id *Identity, daemonID string, init []byte, layout Layout, eph *ecd
 	h := hello{daemonID, init, eph.PublicKey().Bytes()}
 	signature := id.signHandshake(h.sigPayload())
 	transcript := h.transcript(signature)
-	okm, err := deriveKeys(eph, init, transcript)
+	okm, err := deriveKeys(eph.ECDH, init, transcript)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -27,7 +27,7 @@ func (s *Session) Wipe() {
 // exhausted, the replay window is consistent. An error means Signal(close, state_lost).
 func (s *Session) Check() error {
 	switch {
-	case s.Sealer == nil || s.Sealer.aead == nil, s.Opener == nil || s.Opener.aead == nil:
+	case s.Sealer == nil || s.Sealer.seal == nil, s.Opener == nil || s.Opener.open == nil:
 		return errors.New("check session: its keys are gone")
 	case s.Transcript == [32]byte{}:
 		return errors.New("check session: it has no transcript")

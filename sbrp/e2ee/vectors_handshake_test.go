@@ -110,7 +110,7 @@ func identity(t testing.TB, seed []byte) *Identity {
 	return id
 }
 
-func x25519(t testing.TB, private []byte) *ecdh.PrivateKey {
+func ephemeral(t testing.TB, private []byte) *ecdh.PrivateKey {
 	t.Helper()
 	key, err := ecdh.X25519().NewPrivateKey(private)
 	if err != nil {
@@ -177,7 +177,7 @@ func checkHandshake(t *testing.T, row handshakeRow) {
 	if got := key.Fingerprint().String(); got != row.Fingerprint {
 		t.Errorf("fingerprint: got %s, want %s", got, row.Fingerprint)
 	}
-	client, daemon := x25519(t, row.ClientEphemeralPrivate), x25519(t, row.DaemonEphemeralPrivate)
+	client, daemon := ephemeral(t, row.ClientEphemeralPrivate), ephemeral(t, row.DaemonEphemeralPrivate)
 	want("client ephemeral", client.PublicKey().Bytes(), row.ClientEphemeralPublic)
 	want("daemon ephemeral", daemon.PublicKey().Bytes(), row.DaemonEphemeralPublic)
 	shared, err := client.ECDH(daemon.PublicKey())
@@ -191,7 +191,7 @@ func checkHandshake(t *testing.T, row handshakeRow) {
 	want("signature payload", payload[:], row.SignaturePayload)
 	want("signature", id.signHandshake(payload), row.Signature)
 	want("transcript", transcript[:], row.TranscriptHash)
-	okm, err := deriveKeys(daemon, row.ClientEphemeralPublic, transcript)
+	okm, err := deriveKeys(daemon.ECDH, row.ClientEphemeralPublic, transcript)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ type clientNegativeRow struct {
 func checkClientNegative(t *testing.T, row clientNegativeRow) {
 	pin := sbrp.PublicKey(row.PinnedIdentityPublic)
 	finish := func(accept []byte) (*Session, error) {
-		i := newInitiator(row.DaemonID, pin, x25519(t, row.ClientEphemeralPrivate))
+		i := newInitiator(row.DaemonID, pin, ephemeral(t, row.ClientEphemeralPrivate))
 		if init := i.Init(); !bytes.Equal(init[:], row.ClientEphemeralPublic) {
 			t.Fatalf("init: got %x", init)
 		}
@@ -302,7 +302,7 @@ type daemonNegativeRow struct {
 
 func checkDaemonNegative(t *testing.T, row daemonNegativeRow) {
 	for _, layout := range []Layout{LayoutFull, LayoutShort} {
-		accept, s, err := respond(identity(t, row.IdentitySeed), row.DaemonID, row.InitPublicKey, layout, x25519(t, row.DaemonEphemeralPrivate))
+		accept, s, err := respond(identity(t, row.IdentitySeed), row.DaemonID, row.InitPublicKey, layout, ephemeral(t, row.DaemonEphemeralPrivate))
 		if row.Expect != "accepted" {
 			wantCode(t, "Respond", err, row.Expect)
 			if accept != nil || s != nil {
