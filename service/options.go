@@ -41,6 +41,7 @@ type LoginResult struct {
 type ExposeOptions struct {
 	Common
 	Name     string // daemon's name; empty: the host name
+	Replace  bool   // take the name away from another daemon of the account that has it
 	Targets  []tunnel.Target
 	Pair     bool // make a pairing code at start and tell it by a pairing_code event
 	HoldTime time.Duration
@@ -98,6 +99,8 @@ type PairingCode struct {
 	// Running says that a daemon is running and will answer; if not, `culvert expose` must
 	// be started before the code expires.
 	Running bool
+
+	lookup [lookupSize]byte
 }
 
 // RedeemOptions redeem a pairing code on the client's machine.

@@ -1,0 +1,342 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"culvert/config"
+	"culvert/mux"
+	"culvert/sbrp"
+	"culvert/sbrp/api"
+	"culvert/sbrp/endpoint"
+)
+
+const (
+	// retryMin and retryMax bound the jittered wait between attempts to reach a daemon.
+	retryMin = 50 * time.Millisecond
+	retryMax = 30 * time.Second
+)
+
+// client keeps one link to one daemon: it resolves the name, asks for a session, dials the
+// relay, runs the link on that carrier, and starts again when the carrier ends. Its link
+// survives all that; see package mux.
+type client struct {
+	m       *machine
+	name    string // what the user calls the daemon
+	trust   TrustFunc
+	once    bool          // the first attempt must succeed
+	timeout time.Duration // how long there may be no live link; 0: for ever
+	sink    Sink
+
+	link *mux.Client
+	kick chan struct{} // one slot: try at once
+
+	// Owned by Run's loop.
+	known   config.KnownDaemon
+	pinned  bool // known stands in the state directory
+	api     *api.Client
+	net     *transport
+	lastErr string // code of the last error event, so that it is told once
+
+	welcomed atomic.Bool // the link has been up at least once
+	lastLive atomic.Int64
+	shown    atomic.Pointer[sbrp.Fingerprint] // of the key that the daemon has proved
+}
+
+// clientOptions are what the commands have in common.
+type clientOptions struct {
+	daemon   string
+	trust    TrustFunc
+	once     bool
+	timeout  time.Duration
+	holdTime time.Duration
+	sink     Sink
+	// pairing and checkPairing prove a pairing code both ways; nil without one.
+	pairing      func(transcript [32]byte) []byte
+	checkPairing func(transcript [32]byte, proof []byte) error
+	onEvent      func(mux.Event)
+}
+
+func newClient(m *machine, o clientOptions) (*client, error) {
+	c := &client{
+		m: m, name: o.daemon, trust: o.trust, once: o.once, timeout: o.timeout, sink: o.sink,
+		kick: make(chan struct{}, 1),
+	}
+	link, err := mux.NewClient(mux.ClientConfig{
+		Key: m.identity.PublicKey(), Sign: m.identity.SignMessage,
+		Name: hostName(), Program: m.program,
+		Pairing: o.pairing, CheckPairing: o.checkPairing,
+		HoldTime: o.holdTime, Logger: m.log,
+		OnEvent: func(e mux.Event) {
+			c.observe(e)
+			if o.onEvent != nil {
+				o.onEvent(e)
+			}
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up link: %w", err)
+	}
+	c.link = link
+	c.lastLive.Store(time.Now().UnixNano())
+	return c, nil
+}
+
+// observe turns what happens to the link into events.
+func (c *client) observe(e mux.Event) {
+	c.lastLive.Store(time.Now().UnixNano())
+	out := Event{Time: e.Time, Daemon: c.name}
+	switch e.Kind {
+	case mux.EventConnected:
+		c.welcomed.Store(true)
+		return
+	case mux.EventHeld:
+		out.Event, out.Connections = EventHeld, new(e.Streams)
+	case mux.EventResumed:
+		out.Event, out.After, out.Kept, out.Lost = EventResumed, e.After, new(e.Kept), new(e.Lost)
+	case mux.EventLost:
+		out.Event, out.Connections = EventLost, new(e.Lost)
+	default:
+		return
+	}
+	if e.Reason != nil {
+		out.Reason = e.Reason.Error()
+	}
+	c.sink(out)
+}
+
+// retryNow makes the loop try at once: the network has changed.
+func (c *client) retryNow() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps the link until ctx ends, which is no error, or something happens that cannot
+// heal by itself.
+func (c *client) run(ctx context.Context) error {
+	backoff := endpoint.Backoff{Min: retryMin, Max: retryMax}
+	for {
+		started := time.Now()
+		err := c.attempt(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e := classify(err)
+		if err := c.verdict(e); err != nil {
+			return err
+		}
+		if c.link.Status().State != mux.StateConnecting && time.Since(started) > retryMax {
+			backoff.Reset()
+		}
+		c.report(e)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.kick:
+			backoff.Reset()
+			c.net.forget()
+		case <-time.After(backoff.Next()):
+		}
+	}
+}
+
+// verdict returns the error that ends the loop, or nil to try again.
+func (c *client) verdict(e *Error) error {
+	if e.Code.Permanent() {
+		return e
+	}
+	if c.once && !c.welcomed.Load() {
+		return e
+	}
+	if c.timeout > 0 && time.Since(time.Unix(0, c.lastLive.Load())) > c.timeout {
+		return e
+	}
+	return nil
+}
+
+// report tells an error that is going to be retried, once as long as it stays the same.
+func (c *client) report(e *Error) {
+	c.m.log.Info("no carrier", "daemon", c.name, "code", e.Name, "err", e.Err)
+	if e.Name == c.lastErr {
+		return
+	}
+	c.lastErr = e.Name
+	c.sink(Event{Time: time.Now(), Event: EventError, Daemon: c.name, Code: e.Name, Message: e.Error(), Mend: e.Mend})
+}
+
+// attempt brings up one carrier and runs the link on it until it ends.
+func (c *client) attempt(ctx context.Context) error {
+	if c.timeout > 0 && c.link.Status().State != mux.StateLive {
+		left := c.timeout - time.Since(time.Unix(0, c.lastLive.Load()))
+		dctx, cancel := context.WithTimeout(ctx, max(left, time.Millisecond))
+		defer cancel()
+		session, err := c.dial(dctx)
+		if err != nil {
+			return err
+		}
+		return c.serve(ctx, session)
+	}
+	session, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return c.serve(ctx, session)
+}
+
+func (c *client) serve(ctx context.Context, session *endpoint.Session) error {
+	c.lastErr = ""
+	c.shown.Store(new(session.DaemonKey().Fingerprint()))
+	err := c.link.Serve(ctx, session)
+	if err == nil {
+		err = net.ErrClosed
+	}
+	return err
+}
+
+// dial asks for a session and does the SBRP handshake. The daemon must show the pinned
+// key, whatever the control plane says; a first pin is stored only after that.
+func (c *client) dial(ctx context.Context) (*endpoint.Session, error) {
+	if err := c.resolve(ctx); err != nil {
+		return nil, err
+	}
+	resp, err := c.api.CreateSession(ctx, c.known.ID)
+	if err != nil {
+		return nil, c.explainUnknown(ctx, err)
+	}
+	return c.open(ctx, resp)
+}
+
+// open dials the relay that a session response names.
+func (c *client) open(ctx context.Context, resp api.SessionResponse) (*endpoint.Session, error) {
+	if err := checkRelayURL(c.known.ControlURL, resp.RelayURL); err != nil {
+		return nil, err
+	}
+	session, err := endpoint.DialSession(ctx, endpoint.ClientConfig{
+		URL: resp.RelayURL, Token: resp.Token, DaemonID: c.known.ID, Expected: c.known.Key,
+		Dial: c.net.dial, Logger: c.m.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.pinned {
+		return session, nil
+	}
+	if err := c.m.dir.KnownDaemons().Add(c.known); err != nil {
+		_ = session.Close("not pinned") // the error says why
+		return nil, stateError(err)
+	}
+	c.pinned = true
+	return session, nil
+}
+
+// resolve finds the daemon behind the user's name: a pin, or else, with the user's
+// consent, what the control plane advertises.
+func (c *client) resolve(ctx context.Context) error {
+	if c.api != nil && c.known.ID != "" {
+		return nil
+	}
+	known, err := c.m.dir.KnownDaemons().Lookup(c.name)
+	switch {
+	case err == nil:
+		c.known, c.pinned = known, true
+		return c.useControlPlane(known.ControlURL, known.CAFile)
+	case !errors.Is(err, config.ErrNotFound):
+		return stateError(err)
+	}
+	if err := c.useControlPlane("", ""); err != nil {
+		if e := classify(err); e.Code == CodeLogin {
+			e.Mend = "culvert pair CODE, with a code from `culvert pair` at the daemon; or culvert login first"
+			return e
+		}
+		return err
+	}
+	found, err := c.find(ctx, c.name)
+	if err != nil {
+		return err
+	}
+	fp := found.IdentityPublicKey.Fingerprint()
+	if c.trust == nil || !c.trust(c.name, fp) {
+		return errorf(CodeRefused, "not_trusted",
+			fmt.Sprintf("pair with it (`culvert pair` at the daemon), or compare the fingerprint there and run: culvert trust accept %s --fingerprint %s", c.name, fp),
+			"daemon %q is not pinned on this machine", c.name)
+	}
+	c.known.Name, c.known.ID, c.known.Key = c.name, found.ID, found.IdentityPublicKey
+	c.known.Trust, c.known.When = config.TrustControlPlane, time.Now()
+	return nil
+}
+
+// useControlPlane sets the client of the daemon's control plane; empty means the one that
+// this machine is logged in to.
+func (c *client) useControlPlane(url, caFile string) error {
+	if url == "" {
+		e, err := c.m.enrolled()
+		if err != nil {
+			return err
+		}
+		url, caFile = e.URL, e.CAFile
+	}
+	cl, tr, err := c.m.controlPlane(url, caFile)
+	if err != nil {
+		return err
+	}
+	c.api, c.net = cl, tr
+	c.known.ControlURL, c.known.CAFile = url, caFile
+	return nil
+}
+
+// find looks a daemon up by name or id in the control plane's list.
+func (c *client) find(ctx context.Context, name string) (api.Daemon, error) {
+	list, err := c.api.Daemons(ctx)
+	if err != nil {
+		return api.Daemon{}, err
+	}
+	for _, d := range list {
+		if d.Name == name || d.ID == name {
+			return d, nil
+		}
+	}
+	return api.Daemon{}, errorf(CodeDaemon, api.CodeDaemonNotFound, "`culvert daemons` lists the daemons of this account", "no daemon is called %q", name)
+}
+
+// explainUnknown says more when the pinned daemon is gone from the control plane: if
+// another key has taken its name, then the identity has changed as far as the user is
+// concerned.
+func (c *client) explainUnknown(ctx context.Context, cause error) error {
+	e, ok := errors.AsType[*api.Error](cause)
+	if !ok || e.Code != api.CodeDaemonNotFound || !c.pinned {
+		return cause
+	}
+	found, err := c.find(ctx, c.known.Name)
+	if err != nil || found.IdentityPublicKey.Equal(c.known.Key) {
+		return cause
+	}
+	return identityChanged(c.known.Key, found.IdentityPublicKey)
+}
+
+// fingerprint is the pinned key's, once the name has been resolved.
+func (c *client) fingerprint() string {
+	if fp := c.shown.Load(); fp != nil {
+		return fp.String()
+	}
+	return ""
+}
+
+// targetNames are the names in a WELCOME.
+func targetNames(w mux.Welcome) []string {
+	names := make([]string, 0, len(w.Targets))
+	for _, t := range w.Targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+var _ mux.Carrier = (*endpoint.Session)(nil)
+
+// keyOf is the device key that a link's peer proved.
+func keyOf(p mux.Peer) sbrp.PublicKey { return sbrp.PublicKey(p.Key) }

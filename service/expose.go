@@ -1,0 +1,335 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"culvert/config"
+	"culvert/mux"
+	"culvert/sbrp/api"
+	"culvert/sbrp/endpoint"
+	"culvert/tunnel"
+)
+
+// exposure is a running daemon: it registers at the control plane, keeps the WebSocket to
+// the relay, admits clients, and serves their streams.
+type exposure struct {
+	m     *machine
+	o     ExposeOptions
+	name  string
+	url   string // control plane
+	api   *api.Client
+	net   *transport
+	sink  Sink
+	ready sync.Once
+
+	links   *mux.Server
+	exposer *tunnel.Exposer
+	daemon  *endpoint.Daemon
+	clients *config.AuthorizedClients
+
+	mu       sync.Mutex // guards what follows
+	presence endpoint.Presence
+	live     map[[32]byte]int // links up, by client
+	online   bool
+}
+
+// Expose serves the targets to authorised clients until ctx ends, which is no error. It
+// retries for ever what can heal by itself.
+func Expose(ctx context.Context, o ExposeOptions, sink Sink) error {
+	m, err := openMachine(o.Common)
+	if err != nil {
+		return err
+	}
+	e, err := m.enrolled()
+	if err != nil {
+		return err
+	}
+	x := &exposure{m: m, o: o, url: e.URL, sink: serial(sink), clients: m.dir.AuthorizedClients(), live: map[[32]byte]int{}}
+	x.name = cmp.Or(o.Name, e.Name, hostName())
+	if x.api, x.net, err = m.controlPlane(e.URL, e.CAFile); err != nil {
+		return err
+	}
+	admin, err := listenAdmin(m.dir)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
+	if err := x.assemble(ctx); err != nil {
+		return err
+	}
+	x.clients.OnProblem(func(err error) {
+		x.sink(Event{Time: time.Now(), Event: EventError, Code: "authorized_clients", Message: err.Error()})
+	})
+	return x.run(ctx, admin)
+}
+
+// assemble builds the parts; none of them does anything before run.
+func (x *exposure) assemble(ctx context.Context) (err error) {
+	targets, err := tunnel.NewTargets(x.o.Targets...)
+	if err != nil {
+		return &Error{Code: CodeUsage, Name: "targets", Err: err}
+	}
+	x.exposer, err = tunnel.NewExposer(tunnel.ExposerConfig{Targets: targets, Grants: x.clients, Logger: x.m.log})
+	if err != nil {
+		return &Error{Code: CodeUsage, Name: "targets", Err: err}
+	}
+	x.links, err = mux.NewServer(mux.ServerConfig{
+		Admit: x.admit,
+		Handle: func(ctx context.Context, s *mux.Session) {
+			if err := x.exposer.Serve(ctx, s); err != nil {
+				x.m.log.Debug("link's streams ended", "client", s.Peer().Name, "err", err)
+			}
+		},
+		Program: x.m.program, HoldTime: x.o.HoldTime, OnEvent: x.observe, Logger: x.m.log,
+	})
+	if err != nil {
+		return &Error{Code: CodeFailure, Name: "failure", Err: fmt.Errorf("set up links: %w", err)}
+	}
+	x.daemon, err = endpoint.NewDaemon(endpoint.DaemonConfig{
+		Identity: x.m.identity, Connect: x.connect, OnState: x.state, Dial: x.net.dial, Logger: x.m.log,
+		Accept: func(s *endpoint.Session) {
+			if err := x.links.Serve(ctx, s); err != nil {
+				x.m.log.Debug("carrier ended", "err", err)
+			}
+		},
+	})
+	if err != nil {
+		return &Error{Code: CodeFailure, Name: "failure", Err: fmt.Errorf("set up daemon: %w", err)}
+	}
+	return nil
+}
+
+func (x *exposure) run(ctx context.Context, admin *adminSocket) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return x.links.Run(gctx) })
+	g.Go(func() error { return x.daemon.Run(gctx) })
+	g.Go(func() error { return x.clients.Watch(gctx, x.applyGrants) })
+	g.Go(func() error { return admin.serve(gctx, x.adminHandler()) })
+	g.Go(func() error { return x.renew(gctx) })
+	g.Go(func() error {
+		return (&endpoint.Watcher{}).Run(gctx, func() { x.net.forget(); x.daemon.Kick() })
+	})
+	err := g.Wait()
+	if ctx.Err() != nil || err == nil {
+		return nil
+	}
+	return classify(err)
+}
+
+// connect gives the daemon's endpoint a presence token. While the control plane is out of
+// reach, the last token serves as long as it lives: the relay may well be there.
+func (x *exposure) connect(ctx context.Context) (endpoint.Presence, error) {
+	resp, err := x.api.Register(ctx, api.RegisterRequest{
+		IdentityPublicKey: x.m.identity.PublicKey(), Name: x.name, Replace: x.o.Replace,
+	})
+	if err != nil {
+		if p, ok := x.lastPresence(); ok && !isVerdict(err) {
+			return p, nil
+		}
+		e := classify(err)
+		if e.Code.Permanent() {
+			return endpoint.Presence{}, endpoint.Permanent(e)
+		}
+		return endpoint.Presence{}, e
+	}
+	if err := checkRelayURL(x.url, resp.RelayURL); err != nil {
+		return endpoint.Presence{}, err
+	}
+	p := endpoint.Presence{URL: resp.RelayURL, Token: resp.PresenceToken, DaemonID: resp.DaemonID, Expires: resp.PresenceExpires}
+	x.mu.Lock()
+	x.presence = p
+	x.mu.Unlock()
+	return p, nil
+}
+
+// isVerdict tells a control plane's answer from its being out of reach.
+func isVerdict(err error) bool {
+	e, ok := errors.AsType[*api.Error](err)
+	return ok && e.Status < http.StatusInternalServerError && e.Status != http.StatusTooManyRequests
+}
+
+func (x *exposure) lastPresence() (endpoint.Presence, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.presence, x.presence.Token != "" && time.Until(x.presence.Expires) > time.Minute
+}
+
+// renew keeps the last presence token fresh, so that a relay restart during an outage of
+// the control plane can be survived.
+func (x *exposure) renew(ctx context.Context) error {
+	const check = time.Minute
+	tick := time.NewTicker(check)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		p, ok := x.lastPresence()
+		if !ok || time.Until(p.Expires) > 30*time.Minute {
+			continue
+		}
+		resp, err := x.api.Presence(ctx, p.DaemonID)
+		if err != nil {
+			x.m.log.Debug("presence not renewed; trying again", "err", err)
+			continue
+		}
+		p.URL, p.Token, p.Expires = resp.RelayURL, resp.PresenceToken, resp.PresenceExpires
+		x.mu.Lock()
+		x.presence = p
+		x.mu.Unlock()
+	}
+}
+
+// admit decides on a client that has proved its key: a good pairing proof or a grant.
+func (x *exposure) admit(_ context.Context, h mux.Hello) (mux.Admission, error) {
+	var proof []byte
+	if len(h.Pairing) > 0 {
+		var err error
+		if proof, err = x.m.takePairing(h); err != nil {
+			return mux.Admission{}, err
+		}
+	}
+	g, err := x.clients.Lookup(h.Key)
+	if denied, ok := errors.AsType[*config.DeniedError](err); ok {
+		if denied.Reason == config.Expired {
+			return mux.Admission{}, &mux.RefusedError{Code: mux.RefuseExpired, Text: "the grant has expired"}
+		}
+		return mux.Admission{}, &mux.RefusedError{Code: mux.RefuseNotAuthorized, Text: "this client is not authorised here"}
+	}
+	if err != nil {
+		return mux.Admission{}, err
+	}
+	var targets []mux.TargetInfo
+	for _, t := range x.o.Targets {
+		if g.Grants(t.Name) {
+			targets = append(targets, t.Info())
+		}
+	}
+	return mux.Admission{Name: g.Name, Targets: targets, PairingProof: proof}, nil
+}
+
+// applyGrants makes an edit of the grants felt at once: clients that are no longer
+// authorised lose their links, streams to targets that are no longer granted are reset.
+func (x *exposure) applyGrants() {
+	seen := map[[32]byte]bool{}
+	for _, st := range x.links.Links() {
+		if seen[st.Peer.Key] {
+			continue
+		}
+		seen[st.Peer.Key] = true
+		if _, err := x.clients.Lookup(st.Peer.Key); err != nil {
+			x.links.Drop(st.Peer.Key, mux.CodeRevoked, "the grant was revoked or has expired")
+		}
+	}
+	x.exposer.Recheck()
+}
+
+// observe turns links' lives into events.
+func (x *exposure) observe(e mux.Event) {
+	out := Event{Time: e.Time, Client: e.Peer.Name, Fingerprint: keyOf(e.Peer).Fingerprint().String()}
+	if e.Reason != nil {
+		out.Reason = e.Reason.Error()
+	}
+	x.mu.Lock()
+	switch e.Kind {
+	case mux.EventConnected:
+		x.live[e.Peer.Key]++
+		out.Event = EventClientConnected
+	case mux.EventLost, mux.EventClosed:
+		if x.live[e.Peer.Key]--; x.live[e.Peer.Key] <= 0 {
+			delete(x.live, e.Peer.Key)
+		}
+		out.Event = EventClientDisconnected
+	case mux.EventHeld:
+		out.Event, out.Connections = EventHeld, new(e.Streams)
+	case mux.EventResumed:
+		out.Event, out.After, out.Kept, out.Lost = EventResumed, e.After, new(e.Kept), new(e.Lost)
+	}
+	x.mu.Unlock()
+	x.sink(out)
+}
+
+// state tells whether the relay is connected.
+func (x *exposure) state(s endpoint.DaemonState) {
+	x.mu.Lock()
+	id, was := x.presence.DaemonID, x.online
+	x.online = s.Online
+	x.mu.Unlock()
+	if s.Online {
+		x.sink(Event{
+			Time: time.Now(), Event: EventOnline, Name: x.name, DaemonID: id, Relay: s.Relay,
+			Fingerprint: x.m.identity.PublicKey().Fingerprint().String(),
+		})
+		x.ready.Do(x.started)
+		return
+	}
+	out := Event{Time: time.Now(), Event: EventOffline, Name: x.name}
+	if s.Err != nil {
+		e := classify(s.Err)
+		out.Reason, out.Code, out.Mend = e.Error(), e.Name, e.Mend
+	}
+	if was || s.Err != nil {
+		x.sink(out)
+	}
+}
+
+// started runs when the daemon is online for the first time.
+func (x *exposure) started() {
+	if x.o.Pair {
+		x.tellPairingCode()
+	}
+	if x.o.Ready != nil {
+		x.o.Ready()
+	}
+}
+
+func (x *exposure) tellPairingCode() {
+	// Detached: it belongs to no call of the endpoint's, and is bounded by the HTTP timeouts.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*dialTimeout)
+	defer cancel()
+	p, _ := x.lastPresence()
+	code, err := x.m.makePairing(ctx, x.api, p.DaemonID, PairOptions{Common: x.o.Common}, maxPairTTL)
+	if err != nil {
+		e := classify(err)
+		x.sink(Event{Time: time.Now(), Event: EventError, Code: e.Name, Message: e.Error(), Mend: e.Mend})
+		return
+	}
+	x.sink(Event{Time: time.Now(), Event: EventPairingCode, PairingCode: code.Code, ExpiresAt: code.ExpiresAt})
+}
+
+// AuthorizedCount tells how many clients could connect now: a daemon that nobody may reach
+// says what to run next.
+func AuthorizedCount(c Common) (int, error) {
+	dir, err := openDir(c.StateDir)
+	if err != nil {
+		return 0, err
+	}
+	grants, _, err := dir.AuthorizedClients().List()
+	if err != nil {
+		return 0, stateError(err)
+	}
+	now := time.Now()
+	grants = slices.DeleteFunc(grants, func(g config.Grant) bool { return g.ExpiredAt(now) })
+	return len(grants), nil
+}
+
+// serial makes a sink safe for the several goroutines that tell events.
+func serial(s Sink) Sink {
+	var mu sync.Mutex
+	return func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		s(e)
+	}
+}

@@ -1,0 +1,259 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"culvert/config"
+	"culvert/sbrp/control"
+	"culvert/sbrp/relay"
+	"culvert/sbrp/token"
+)
+
+const (
+	adminKeyFile = "admin.key"
+	relayDBFile  = "relay.db"
+	// shutdownTimeout bounds how long a stopping relay waits for HTTP requests under way.
+	shutdownTimeout = 5 * time.Second
+)
+
+// RunRelay serves the data plane and the control plane on one listener until ctx ends.
+// On the first start it makes an admin API key and writes it to STATE/admin.key.
+func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
+	dir, err := openDir(o.StateDir)
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := relayTLS(o)
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return bindError("listen on "+o.Listen, err)
+	}
+	defer ln.Close()
+	publicURL, err := relayPublicURL(o, ln.Addr(), tlsConfig != nil)
+	if err != nil {
+		return err
+	}
+	store, err := openStore(ctx, o.StateDir, o.DB)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	first, err := ensureAdminKey(ctx, dir, store)
+	if err != nil {
+		return err
+	}
+	h, err := newHub(o, store, publicURL)
+	if err != nil {
+		return err
+	}
+	if tlsConfig != nil {
+		ln = tls.NewListener(ln, tlsConfig)
+	}
+	info := RelayInfo{
+		URL: publicURL, Addr: ln.Addr().String(),
+		KeyFile: filepath.Join(dir.Path(), adminKeyFile), FirstRun: first,
+	}
+	sink(Event{Time: time.Now(), Event: EventOnline, URL: info.URL, Addr: info.Addr})
+	if o.Ready != nil {
+		o.Ready(info)
+	}
+	return h.serve(ctx, ln)
+}
+
+// hub is relay and control plane as one HTTP handler.
+type hub struct {
+	relay   *relay.Server
+	control *control.Server
+	log     *slog.Logger
+}
+
+func newHub(o RelayOptions, store *control.Store, publicURL string) (*hub, error) {
+	log := logger(o.Logger)
+	h := &hub{log: log}
+	ctl, err := control.New(control.Config{
+		Store: store, PublicURL: publicURL,
+		RelayURL: func() string { return relayURL(publicURL) },
+		Online:   func(id string) bool { return h.relay.Online(id) },
+		Logger:   log,
+	})
+	if err != nil {
+		return nil, errorf(CodeConfig, "relay", "", "set up control plane: %w", err)
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: publicURL, Keys: ctl.Keys(), Logger: log})
+	if err != nil {
+		return nil, errorf(CodeConfig, "relay", "", "set up token verification: %w", err)
+	}
+	rel, err := relay.New(relay.Config{Verifier: verifier, Grace: o.Grace, Logger: log})
+	if err != nil {
+		return nil, errorf(CodeConfig, "relay", "", "set up relay: %w", err)
+	}
+	h.control, h.relay = ctl, rel
+	return h, nil
+}
+
+func (h *hub) handler() http.Handler {
+	m := http.NewServeMux()
+	ctl := h.control.Handler()
+	for _, p := range []string{"/api/", "/.well-known/", "/healthz", "/readyz"} {
+		m.Handle(p, ctl)
+	}
+	m.Handle("/{$}", h.relay)
+	m.Handle("/relay", h.relay)
+	return m
+}
+
+// serve blocks until ctx ends or the listener fails, and returns when every connection
+// has been closed.
+func (h *hub) serve(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler: h.handler(),
+		// Reading a request is bounded; a WebSocket has its own liveness after the upgrade.
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+		// WebSockets upgrade HTTP/1.1 connections.
+		Protocols: http1(),
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.control.Run(gctx) })
+	g.Go(func() error { return h.relay.Run(gctx) })
+	g.Go(func() error {
+		err := srv.Serve(ln)
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		// Detached: the context that would bound it has just ended.
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		if srv.Shutdown(sctx) != nil {
+			return srv.Close()
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return errorf(CodeFailure, "relay", "", "serve: %w", err)
+	}
+	return nil
+}
+
+func http1() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return p
+}
+
+// relayTLS loads the certificate. Without one, only loopback may be served, or a proxy in
+// front must do TLS.
+func relayTLS(o RelayOptions) (*tls.Config, error) {
+	if (o.TLSCert == "") != (o.TLSKey == "") {
+		return nil, errorf(CodeUsage, "tls", "give both --tls-cert and --tls-key", "only one of certificate and key was given")
+	}
+	if o.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
+		if err != nil {
+			return nil, errorf(CodeConfig, "tls", "check that both files are PEM and belong together", "load certificate: %w", err)
+		}
+		return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return nil, errorf(CodeUsage, "listen", "write --listen as HOST:PORT, such as 127.0.0.1:8443 or :8443", "read --listen %q: %w", o.Listen, err)
+	}
+	if !o.BehindProxy && !isLoopbackHost(host) {
+		return nil, errorf(CodeUsage, "tls",
+			"give --tls-cert and --tls-key, or --behind-proxy when a proxy in front does TLS, or --listen 127.0.0.1:8443",
+			"refusing to serve %s without TLS", o.Listen)
+	}
+	return nil, nil
+}
+
+// relayPublicURL is what daemons and clients are told. Only a loopback listener can be
+// named without being told how others see it.
+func relayPublicURL(o RelayOptions, addr net.Addr, withTLS bool) (string, error) {
+	if o.PublicURL != "" {
+		u, err := url.Parse(o.PublicURL)
+		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+			return "", errorf(CodeUsage, "public_url", "write it as https://relay.example.org", "--public-url %q is not a base URL", o.PublicURL)
+		}
+		if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
+			return "", errorf(CodeUsage, "public_url", "use https://", "--public-url %q is without TLS", o.PublicURL)
+		}
+		return u.Scheme + "://" + u.Host, nil
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "", errorf(CodeFailure, "listen", "", "read listener address: %w", err)
+	}
+	if !isLoopbackHost(host) {
+		return "", errorf(CodeUsage, "public_url", "give --public-url https://relay.example.org, as clients will reach it", "listening on %s, but under which URL will clients see it?", addr)
+	}
+	scheme := "http"
+	if withTLS {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port), nil
+}
+
+// relayURL is the WebSocket URL of the relay behind a public URL.
+func relayURL(publicURL string) string {
+	return "ws" + strings.TrimPrefix(publicURL, "http") + "/relay"
+}
+
+func isLoopbackHost(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// openStore opens the control plane's store; an empty dsn is the file in the state directory.
+func openStore(ctx context.Context, stateDir, dsn string) (*control.Store, error) {
+	if dsn == "" {
+		dsn = "sqlite:" + filepath.Join(stateDir, relayDBFile)
+	}
+	store, err := control.OpenStore(ctx, dsn)
+	if err != nil {
+		return nil, errorf(CodeConfig, "store", "check --db and --state-dir", "open store: %w", err)
+	}
+	return store, nil
+}
+
+// ensureAdminKey makes the first admin key when the store has no key at all.
+func ensureAdminKey(ctx context.Context, dir *config.Dir, store *control.Store) (first bool, err error) {
+	keys, err := store.ListKeys(ctx)
+	if err != nil {
+		return false, errorf(CodeConfig, "store", "", "list API keys: %w", err)
+	}
+	if len(keys) > 0 {
+		return false, nil
+	}
+	_, secret, err := store.CreateKey(ctx, control.KeySpec{Name: "first admin key", Scopes: []string{"admin"}})
+	if err != nil {
+		return false, errorf(CodeConfig, "store", "", "make admin key: %w", err)
+	}
+	if err := dir.WriteSecret(adminKeyFile, []byte(secret+"\n")); err != nil {
+		return false, errorf(CodeConfig, "state_dir", "", "write admin key: %w", err)
+	}
+	return true, nil
+}
