@@ -82,3 +82,19 @@ func quoteText(s string) string {
 	}
 	return fmt.Sprintf("%q", s)
 }
+
+// errCanceled is what waiting for room returns when the writer no longer wants it.
+var errCanceled = errors.New("canceled")
+
+// errTooManyStreams is what Open returns beyond maxStreams.
+var errTooManyStreams = fmt.Errorf("open stream: the link has %d streams already", maxStreams)
+
+var (
+	errClientClosed = closedError("link client closed")
+	errServerClosed = closedError("link server closed")
+)
+
+// asRefused finds a refusal in an error's chain.
+func asRefused(err error) (*RefusedError, bool) {
+	return errors.AsType[*RefusedError](err)
+}

@@ -1,6 +1,10 @@
 package mux
 
-import "time"
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
 
 // Our own limits and times. What the wire fixes is in protocol.go.
 const (
@@ -9,6 +13,7 @@ const (
 
 	DefaultHoldTime = 10 * time.Minute // how long a link without a path is kept
 	minHoldTime     = time.Second
+	maxHoldTime     = 24 * time.Hour
 
 	probeSilence = 5 * time.Second  // silence while something is waiting, until PROBE
 	deadSilence  = 9 * time.Second  // the same, until the carrier is called dead: under 10 s
@@ -28,8 +33,75 @@ const (
 
 	DefaultStreamWindow = 4 << 20 // what one stalled stream can hold in the receiver's memory
 	acceptBacklog       = 1024    // streams that the peer has opened and nobody has accepted yet; more are reset
+	maxStreams          = 1 << 14 // streams of one link at once; more are reset
+	maxControl          = 1 << 20 // bytes of control frames beyond what a link may keep; a peer that causes more is hostile
 	streamLinger        = 30 * time.Second
 	yamuxForever        = 10000 * time.Hour // yamux's own timeouts must never fire: a held link is silent for long
 
+	DefaultMaxLinks = 4096 // links of a daemon, over all clients
+	maxLinksPerKey  = 64   // of one client, so that it cannot crowd out the others
+
 	DefaultBudget = 512 << 20 // bytes kept for sending again, over all links of a process
 )
+
+// limits is what ClientConfig and ServerConfig have in common, with defaults filled in.
+type limits struct {
+	hold         time.Duration
+	windowMin    int
+	windowMax    int
+	streamWindow int
+	budget       *Budget
+	log          *slog.Logger
+}
+
+func newLimits(hold time.Duration, windowMin, windowMax, streamWindow int, budget *Budget, log *slog.Logger) (limits, error) {
+	l := limits{hold, windowMin, windowMax, streamWindow, budget, log}
+	if l.hold == 0 {
+		l.hold = DefaultHoldTime
+	}
+	if l.windowMin == 0 {
+		l.windowMin = min(DefaultWindowMin, max(l.windowMax, smallestWindow))
+		if l.windowMax == 0 {
+			l.windowMin = DefaultWindowMin
+		}
+	}
+	if l.windowMax == 0 {
+		l.windowMax = max(DefaultWindowMax, l.windowMin)
+	}
+	if l.streamWindow == 0 {
+		l.streamWindow = DefaultStreamWindow
+	}
+	if l.budget == nil {
+		l.budget = NewBudget(0)
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case l.hold < minHoldTime || l.hold > maxHoldTime:
+		return l, fmt.Errorf("HoldTime is %v, not within %v and %v", l.hold, minHoldTime, maxHoldTime)
+	case l.windowMin < smallestWindow || l.windowMin > l.windowMax || l.windowMax > largestWindow:
+		return l, fmt.Errorf("WindowMin and WindowMax are %d and %d, not in order within %d and %d", l.windowMin, l.windowMax, smallestWindow, largestWindow)
+	case l.streamWindow < initialStreamWindow || l.streamWindow > largestWindow:
+		return l, fmt.Errorf("StreamWindow is %d, not within %d and %d", l.streamWindow, initialStreamWindow, largestWindow)
+	}
+	return l, nil
+}
+
+// The bounds of configured windows, in bytes.
+const (
+	smallestWindow = 4 << 10
+	largestWindow  = 1 << 30
+)
+
+// link gives what a new link is made of. The hold time is the smaller of both sides'.
+func (l limits) link(id LinkID, peer Peer, theirHold time.Duration, events *eventQueue) linkConfig {
+	hold := l.hold
+	if theirHold > 0 {
+		hold = max(min(hold, theirHold), minHoldTime)
+	}
+	return linkConfig{
+		id: id, peer: peer, log: l.log, budget: l.budget, events: events,
+		windowMin: l.windowMin, windowMax: l.windowMax, hold: hold,
+	}
+}

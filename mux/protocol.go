@@ -1,65 +1,136 @@
 package mux
 
-import "fmt"
-
-// Refusal is the code of a REFUSE record: why the daemon does not admit a client.
-type Refusal string
-
-// The refusals. Unknown ones are passed on as they are.
-const (
-	RefuseNotAuthorized Refusal = "not_authorized" // nobody has granted this key anything
-	RefuseExpired       Refusal = "expired"        // the grant has run out
-	RefusePairing       Refusal = "pairing_failed" // the proof of the pairing code is wrong, used or too old
-	RefuseVersion       Refusal = "version"        // the peers speak different versions
-	RefuseBusy          Refusal = "busy"           // too many links; try again later
-	RefuseStale         Refusal = "stale"          // a later attempt of the same client has been served already
-	RefuseInvalid       Refusal = "invalid"        // the HELLO is malformed or its signature is wrong
+import (
+	"encoding/binary"
+	"math"
 )
 
-// permanent tells whether trying again with the same key and program is pointless, so that the link need not be held.
-func (r Refusal) permanent() bool {
-	switch r {
-	case RefuseNotAuthorized, RefuseExpired, RefusePairing, RefuseVersion:
-		return true
-	default:
-		return false
-	}
+// protocolVersion is what HELLO and WELCOME carry.
+//
+// History: 1, the first.
+const protocolVersion = 1
+
+// The records. A message is one or more records; integers are big-endian. Those marked * run to the end of the message.
+// PROTOCOL.md describes the flow.
+const (
+	recHello    = 0x01 // * client: signature(64), JSON
+	recWelcome  = 0x02 // * daemon: JSON
+	recRefuse   = 0x03 // * daemon: JSON
+	recData     = 0x10 // * offset(8), bytes
+	recAck      = 0x11 //   received(8), limit(8)
+	recSync     = 0x12 //   epoch(4), received(8), limit(8)
+	recProbe    = 0x13 //   nonce(8), sent(8)
+	recProbeAck = 0x14 //   nonce(8), received(8)
+	recClose    = 0x1F // * code(2), text
+)
+
+// Sizes of the records with their type byte; of those that run to the end, without what runs.
+const (
+	dataHeader   = 1 + 8
+	ackSize      = 1 + 8 + 8
+	syncSize     = 1 + 4 + 8 + 8
+	probeSize    = 1 + 8 + 8
+	probeAckSize = 1 + 8 + 8
+	closeHeader  = 1 + 2
+)
+
+// record is one parsed record; which fields count depends on typ.
+type record struct {
+	typ      byte
+	epoch    uint32
+	received uint64
+	limit    uint64
+	nonce    uint64
+	offset   uint64 // DATA: of its first byte; PROBE: the prober's sent offset
+	code     Code
+	data     []byte // DATA, CLOSE, and the body of a handshake record: aliases the message
 }
 
-// Code is the code of a CLOSE record: why a link has ended.
-type Code uint16
+func appendDataHeader(b []byte, offset uint64) []byte {
+	b = append(b, recData)
+	return binary.BigEndian.AppendUint64(b, offset)
+}
 
-// The codes. Unknown ones are shown by number.
-const (
-	CodeNormal   Code = 0x0000 // ended on purpose
-	CodeProtocol Code = 0x0001 // the peer broke the protocol
-	CodeRevoked  Code = 0x0002 // the daemon no longer admits the client
-	CodeHoldTime Code = 0x0003 // held for longer than the hold time
-	CodeBudget   Code = 0x0004 // ended while held to free memory
-	CodeShutdown Code = 0x0005 // the process ends
-	CodeUnknown  Code = 0x0006 // the daemon does not know the link (restarted, or ended it meanwhile)
-	CodeInternal Code = 0x0007 // a fault of our own
-)
+func appendAck(b []byte, received, limit uint64) []byte {
+	b = append(b, recAck)
+	b = binary.BigEndian.AppendUint64(b, received)
+	return binary.BigEndian.AppendUint64(b, limit)
+}
 
-func (c Code) String() string {
-	switch c {
-	case CodeNormal:
-		return "closed"
-	case CodeProtocol:
-		return "protocol breach"
-	case CodeRevoked:
-		return "access revoked"
-	case CodeHoldTime:
-		return "hold time over"
-	case CodeBudget:
-		return "memory budget exceeded"
-	case CodeShutdown:
-		return "shutting down"
-	case CodeUnknown:
-		return "link unknown to the daemon"
-	case CodeInternal:
-		return "internal fault"
-	default:
-		return fmt.Sprintf("code 0x%04x", uint16(c))
+func appendSync(b []byte, epoch uint32, received, limit uint64) []byte {
+	b = append(b, recSync)
+	b = binary.BigEndian.AppendUint32(b, epoch)
+	b = binary.BigEndian.AppendUint64(b, received)
+	return binary.BigEndian.AppendUint64(b, limit)
+}
+
+func appendProbe(b []byte, nonce, sent uint64) []byte {
+	b = append(b, recProbe)
+	b = binary.BigEndian.AppendUint64(b, nonce)
+	return binary.BigEndian.AppendUint64(b, sent)
+}
+
+func appendProbeAck(b []byte, nonce, received uint64) []byte {
+	b = append(b, recProbeAck)
+	b = binary.BigEndian.AppendUint64(b, nonce)
+	return binary.BigEndian.AppendUint64(b, received)
+}
+
+func appendClose(b []byte, code Code, text string) []byte {
+	b = append(b, recClose)
+	b = binary.BigEndian.AppendUint16(b, uint16(code))
+	return append(b, text[:min(len(text), maxPeerText)]...)
+}
+
+// parseRecord takes the first record off a message. An unknown type is an error, as its length cannot be known: a new
+// record comes with a new protocol version.
+func parseRecord(b []byte) (r record, rest []byte, err error) {
+	if len(b) == 0 {
+		return r, nil, protocolError("empty message")
 	}
+	r.typ = b[0]
+	need := 0
+	switch r.typ {
+	case recHello, recWelcome, recRefuse:
+		r.data = b[1:]
+		return r, nil, nil
+	case recData:
+		need = dataHeader
+	case recAck:
+		need = ackSize
+	case recSync:
+		need = syncSize
+	case recProbe:
+		need = probeSize
+	case recProbeAck:
+		need = probeAckSize
+	case recClose:
+		need = closeHeader
+	default:
+		return r, nil, protocolError("unknown record 0x%02x", r.typ)
+	}
+	if len(b) < need {
+		return r, nil, protocolError("record 0x%02x of %d bytes instead of %d", r.typ, len(b), need)
+	}
+	u64 := func(at int) uint64 { return binary.BigEndian.Uint64(b[at:]) }
+	switch r.typ {
+	case recData:
+		r.offset, r.data = u64(1), b[dataHeader:]
+		if r.offset > math.MaxUint64-uint64(len(r.data)) {
+			return r, nil, protocolError("data at offset %d wraps round", r.offset)
+		}
+		return r, nil, nil
+	case recAck:
+		r.received, r.limit = u64(1), u64(9)
+	case recSync:
+		r.epoch, r.received, r.limit = binary.BigEndian.Uint32(b[1:]), u64(5), u64(13)
+	case recProbe:
+		r.nonce, r.offset = u64(1), u64(9)
+	case recProbeAck:
+		r.nonce, r.received = u64(1), u64(9)
+	case recClose:
+		r.code, r.data = Code(binary.BigEndian.Uint16(b[1:])), b[closeHeader:]
+		return r, nil, nil
+	}
+	return r, b[need:], nil
 }

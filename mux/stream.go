@@ -1,23 +1,266 @@
 package mux
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Stream is one connection inside a link: a net.Conn with half-close and reset. Reads and writes may run concurrently
-// with each other and with everything else.
-type Stream struct{}
+// Stream is one connection inside a link: a net.Conn with half-close and reset. All methods may be called concurrently;
+// concurrent Writes are not mixed. While the link is held, reads and writes wait.
+//
+// Closing tells the peer that nothing more is written. If the peer has not ended its side some time later the stream is
+// reset, so that a forgotten one holds nothing.
+type Stream struct {
+	f      *framer
+	id     uint32
+	ys     yamuxStream   // set before anybody sees the stream
+	waiter *waiter       // signalled when the window or the room may have grown
+	opens  chan struct{} // holds a slot until the stream is acknowledged; nil: it does not
 
-func (s *Stream) Read(p []byte) (int, error)         { return 0, net.ErrClosed }
-func (s *Stream) Write(p []byte) (int, error)        { return 0, net.ErrClosed }
-func (s *Stream) CloseWrite() error                  { return nil }
-func (s *Stream) Close() error                       { return nil }
-func (s *Stream) Reset() error                       { return nil }
-func (s *Stream) LocalAddr() net.Addr                { return nil }
-func (s *Stream) RemoteAddr() net.Addr               { return nil }
-func (s *Stream) SetDeadline(t time.Time) error      { return nil }
-func (s *Stream) SetReadDeadline(t time.Time) error  { return nil }
-func (s *Stream) SetWriteDeadline(t time.Time) error { return nil }
+	reset     atomic.Bool
+	remoteFIN atomic.Bool
+	closed    atomic.Bool   // Close was called
+	aborted   chan struct{} // closed when the stream is reset
+	closing   chan struct{} // closed by Close or CloseWrite
+
+	writing       sync.Mutex // one Write at a time
+	writeDeadline deadline
+
+	// Guarded by the framer's mu.
+	window      int64 // what the peer lets us send
+	established bool  // the opening was acknowledged
+	holdsOpen   bool
+	localFIN    bool
+	linger      *time.Timer
+
+	endWrite sync.Once
+	drained  int // bytes read since yamux's buffer was last given back; owned by the reader
+	reading  sync.Mutex
+}
+
+func newStream(f *framer, id uint32) *Stream {
+	return &Stream{
+		f: f, id: id, waiter: newWaiter(), window: initialStreamWindow,
+		aborted: make(chan struct{}), closing: make(chan struct{}),
+	}
+}
+
+// releaseOpen gives back the slot of an opening that was answered. The framer's mu is held.
+func (s *Stream) releaseOpen() {
+	if s.holdsOpen {
+		s.holdsOpen = false
+		<-s.opens
+	}
+}
+
+// Read reads what the peer has written. io.EOF says that the peer has ended its side, and nothing else does; ErrReset
+// that the stream was reset; else the link's error that the link is over.
+func (s *Stream) Read(p []byte) (int, error) {
+	if err := s.ended(); err != nil {
+		return 0, err
+	}
+	n, err := s.ys.Read(p)
+	if err == nil {
+		s.shrink(n, len(p))
+		return n, nil
+	}
+	return n, s.readError(err)
+}
+
+// ended tells why neither reading nor writing is possible here any more.
+func (s *Stream) ended() error {
+	switch {
+	case s.closed.Load():
+		return closedError("stream closed")
+	case s.reset.Load():
+		return ErrReset
+	default:
+		return nil
+	}
+}
+
+func (s *Stream) readError(err error) error {
+	if own := s.ended(); own != nil {
+		return own
+	}
+	if errors.Is(err, io.EOF) && s.remoteFIN.Load() {
+		return io.EOF
+	}
+	if isTimeout(err) {
+		return os.ErrDeadlineExceeded
+	}
+	if end := s.f.l.err(); end != nil {
+		return end
+	}
+	return ErrReset
+}
+
+// shrinkAfter is how many bytes are read until yamux's buffer, which only grows, is given back when it is empty.
+const shrinkAfter = 1 << 20
+
+func (s *Stream) shrink(n, asked int) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.drained += n; s.drained >= shrinkAfter && n < asked {
+		s.drained = 0
+		s.ys.Shrink()
+	}
+}
+
+// Write writes p in turns with the other streams of the link. It blocks while the peer's window is full or the link keeps
+// all it may.
+func (s *Stream) Write(p []byte) (n int, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	for len(p) > 0 {
+		part, err := s.writePart(p[:min(len(p), maxFrameBody)])
+		n += part
+		p = p[part:]
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, s.writeError()
+}
+
+// writePart writes one turn's worth.
+func (s *Stream) writePart(p []byte) (int, error) {
+	expired := s.writeDeadline.wait()
+	for {
+		if err := s.writeError(); err != nil {
+			return 0, err
+		}
+		s.f.mu.Lock()
+		window := s.window
+		s.f.mu.Unlock()
+		if window > 0 {
+			p = p[:min(int64(len(p)), window)]
+			break
+		}
+		select {
+		case <-s.waiter.ch:
+		case <-s.aborted:
+		case <-s.closing:
+		case <-s.f.l.done:
+		case <-expired:
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+	err := s.f.l.reserve(s.waiter, frameHeader+len(p), s.closing, expired)
+	if err == nil {
+		err = s.f.writeData(s, p)
+	}
+	if err == nil {
+		return len(p), nil
+	}
+	if own := s.writeError(); own != nil {
+		return 0, own
+	}
+	if errors.Is(err, errCanceled) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return 0, err
+}
+
+// writeError tells why writing is not possible, if it is not.
+func (s *Stream) writeError() error {
+	if err := s.ended(); err != nil {
+		return err
+	}
+	select {
+	case <-s.closing:
+		return closedError("stream closed for writing")
+	case <-s.f.l.done:
+		return s.f.l.err()
+	default:
+	}
+	if s.writeDeadline.expired() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// CloseWrite tells the peer that nothing more is written; reading goes on. It does not wait.
+func (s *Stream) CloseWrite() error {
+	if err := s.ended(); err != nil {
+		return err
+	}
+	s.stopWriting()
+	return nil
+}
+
+func (s *Stream) stopWriting() {
+	s.endWrite.Do(func() {
+		close(s.closing)
+		s.writing.Lock() // a Write that was under way has given up or is complete
+		defer s.writing.Unlock()
+		_ = s.ys.Close() // sends FIN; fails only when the link has ended
+	})
+}
+
+// Close ends both directions. What was written still reaches the peer.
+func (s *Stream) Close() error {
+	if s.closed.Swap(true) {
+		return closedError("stream closed")
+	}
+	s.stopWriting()
+	_ = s.ys.SetReadDeadline(longAgo) // unblocks Read; yamux never fails here
+	s.f.mu.Lock()
+	if s.f.streams[s.id] == s {
+		s.linger = time.AfterFunc(streamLinger, func() { s.f.resetStream(s) })
+	}
+	s.f.mu.Unlock()
+	return nil
+}
+
+// Reset ends the stream at once on both sides: the peer's Read and Write give ErrReset, and what was not read yet is lost.
+func (s *Stream) Reset() error {
+	s.f.resetStream(s)
+	_ = s.ys.SetReadDeadline(longAgo)
+	return nil
+}
+
+var longAgo = time.Unix(1, 0)
+
+// SetDeadline sets both deadlines.
+func (s *Stream) SetDeadline(t time.Time) error {
+	_ = s.SetReadDeadline(t)
+	return s.SetWriteDeadline(t)
+}
+
+// SetReadDeadline bounds the current and all later Reads; the zero time means for ever.
+func (s *Stream) SetReadDeadline(t time.Time) error {
+	if err := s.ended(); err != nil {
+		return err
+	}
+	err := s.ys.SetReadDeadline(t)
+	if s.ended() != nil {
+		_ = s.ys.SetReadDeadline(longAgo) // Close or Reset came in between
+	}
+	return err
+}
+
+// SetWriteDeadline bounds the current and all later Writes; the zero time means for ever.
+func (s *Stream) SetWriteDeadline(t time.Time) error {
+	s.writeDeadline.set(t)
+	return s.ended()
+}
+
+// LocalAddr names the link and the stream.
+func (s *Stream) LocalAddr() net.Addr { return addr(s.f.l.id.String() + "/" + strconv.Itoa(int(s.id))) }
+
+// RemoteAddr is LocalAddr: both ends are the same stream.
+func (s *Stream) RemoteAddr() net.Addr { return s.LocalAddr() }
+
+type addr string
+
+func (a addr) Network() string { return "culvert" }
+func (a addr) String() string  { return string(a) }
 
 var _ net.Conn = (*Stream)(nil)
