@@ -63,7 +63,7 @@ func (l liveness) check(now time.Time, p pulse) verdict {
 		soonest(dead)
 	}
 
-	if !p.probed.IsZero() && !p.heard.After(p.probed) {
+	if !p.probed.IsZero() && p.heard.Before(p.probed) {
 		// A reader that began after the probe gets the whole grace.
 		dead := latest(p.probed, p.readingSince).Add(l.stallGrace)
 		if !now.Before(dead) {

@@ -1,0 +1,81 @@
+package endpoint
+
+import (
+	"testing"
+	"time"
+)
+
+func TestBackoffBounds(t *testing.T) {
+	tests := []struct {
+		name     string
+		b        Backoff
+		min, max time.Duration
+	}{
+		{"zero value", Backoff{}, DefaultBackoffMin, DefaultBackoffMax},
+		{"own bounds", Backoff{Min: time.Second, Max: 3 * time.Second}, time.Second, 3 * time.Second},
+		{"max below min", Backoff{Min: time.Second, Max: time.Millisecond}, time.Second, time.Second},
+		{"one value", Backoff{Min: time.Second, Max: time.Second}, time.Second, time.Second},
+		{"huge", Backoff{Min: 1 << 61, Max: 1<<63 - 1}, 1 << 61, 1<<63 - 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ceiling := tt.min
+			for i := range 80 {
+				d := tt.b.Next()
+				if d < tt.min/2 || d > min(ceiling, tt.max) {
+					t.Fatalf("Next %d = %v, want within [%v, %v]", i, d, tt.min/2, min(ceiling, tt.max))
+				}
+				if ceiling <= tt.max/2 {
+					ceiling *= 2
+				} else {
+					ceiling = tt.max
+				}
+			}
+			tt.b.Reset()
+			if d := tt.b.Next(); d > tt.min {
+				t.Errorf("Next after Reset = %v, want at most %v", d, tt.min)
+			}
+		})
+	}
+}
+
+// The jitter must really spread: ends that lost the same relay must not come
+// back in step.
+func TestBackoffSpreads(t *testing.T) {
+	var low, high int
+	for range 1000 {
+		b := Backoff{Min: time.Millisecond, Max: time.Second}
+		for range 20 {
+			b.Next()
+		}
+		if d := b.Next(); d < 500*time.Millisecond {
+			low++
+		} else {
+			high++
+		}
+	}
+	if low < 350 || high < 350 {
+		t.Errorf("of 1000 draws %d are in the lower half and %d in the upper, want about as many", low, high)
+	}
+}
+
+func TestThrottle(t *testing.T) {
+	var th throttle
+	now := time.Unix(1000, 0)
+	step := throttleMin
+	for i := range 12 {
+		until := th.limited(now)
+		if d := until.Sub(now); d < step/2 || d > step {
+			t.Fatalf("pause %d = %v, want within [%v, %v]", i, d, step/2, step)
+		}
+		if again := th.limited(now.Add(time.Millisecond)); !again.Equal(until) {
+			t.Fatalf("a complaint within pause %d moved its end by %v", i, again.Sub(until))
+		}
+		now = until
+		step = min(step*2, throttleMax)
+	}
+	now = now.Add(throttleForget + time.Second)
+	if d := th.limited(now).Sub(now); d > throttleMin {
+		t.Errorf("pause after a quiet time = %v, want at most %v", d, throttleMin)
+	}
+}
