@@ -1,0 +1,109 @@
+package relay
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"culvert/sbrp"
+	"culvert/sbrp/wsconn"
+)
+
+// client is one client's WebSocket. Its goroutine (run) reads; anybody writes, through out.
+type client struct {
+	srv       *Server
+	conn      *wsconn.Conn
+	session   *session
+	out       *outbox
+	reading   atomic.Bool // waiting for the peer and not for the daemon
+	handshake *time.Timer
+}
+
+func newClient(srv *Server, conn *wsconn.Conn, s *session) *client {
+	c := &client{srv: srv, conn: conn, session: s, out: newOutbox(srv, conn)}
+	return c
+}
+
+// run serves the client until its connection has ended.
+func (c *client) run() {
+	c.srv.stats.clients.Add(1)
+	defer c.srv.stats.clients.Add(-1)
+	c.srv.track(c)
+	defer c.srv.untrack(c)
+	c.handshake = time.AfterFunc(c.srv.cfg.HandshakeTimeout, func() { c.srv.owned(c.handshakeOver) })
+	defer c.handshake.Stop()
+	c.session.slot.open(c.session, c)
+	defer c.session.slot.remove(c.session)
+	defer c.out.abandon()
+	// Before that: the daemon hears at once that the client is over, and not when the client has been said good-bye to.
+	defer c.session.slot.event(c.session, clientCloses)
+	defer c.srv.recovered(c.fail)
+	if e, ok := read(c.conn, &c.reading, c.frame); ok {
+		c.out.finish(e)
+	}
+}
+
+// handshakeOver ends the client if its handshake has not finished.
+func (c *client) handshakeOver() {
+	if !c.session.accepted.Load() {
+		c.session.slot.event(c.session, handshakeOver)
+	}
+}
+
+// fail ends the client after a failure of our own.
+func (c *client) fail() { c.out.finish(endWith(sbrp.CodeInternalError, 0)) }
+
+// shutdown ends the client because the server ends.
+func (c *client) shutdown() {
+	c.out.finish(endShutdown)
+	c.out.kick()
+}
+
+func (c *client) cut()                               { c.conn.CloseNow() }
+func (c *client) ping()                              { c.conn.PingWS() }
+func (c *client) silent(now time.Time) time.Duration { return silence(c.conn, &c.reading, now) }
+
+// frame handles one message. An error that is not nil ends the client with its code.
+func (c *client) frame(msg []byte) error {
+	f, err := sbrp.ParseFrame(msg)
+	if err != nil {
+		return err
+	}
+	if err := sbrp.CheckSender(f, sbrp.RoleClient, c.session.id); err != nil {
+		return err
+	}
+	switch f.Type {
+	case sbrp.FramePing:
+		c.out.push(sbrp.AppendPong(nil, f.Payload))
+		c.out.kick()
+	case sbrp.FramePong: // an answer to nothing that we asked; it has shown life
+	case sbrp.FrameHandshakeInit, sbrp.FrameData:
+		c.forward(f.Type, msg)
+	default:
+		return errUnhandled
+	}
+	return nil
+}
+
+// errUnhandled is a frame type that CheckSender passes and nobody handles: our own mistake.
+var errUnhandled = errors.New("frame type is not handled")
+
+// forward sends the same bytes to the daemon.
+func (c *client) forward(t sbrp.FrameType, msg []byte) {
+	d := c.session.slot.toDaemon(c.session)
+	if d == nil {
+		c.srv.discard(discardNotPaired)
+		return
+	}
+	if t == sbrp.FrameHandshakeInit && c.session.initiated.Swap(true) {
+		// Section 6: a handshake in a session that has one is discarded, the session goes on.
+		c.srv.discard(discardHandshake)
+		return
+	}
+	if err := d.out.send(msg); err != nil {
+		// In flight when the daemon's connection dropped. The session's end or pause is told by whoever reads from it.
+		c.srv.discard(discardNotPaired)
+		return
+	}
+	c.srv.stats.toDaemon.add(len(msg))
+}

@@ -1,0 +1,106 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"culvert/sbrp"
+	"culvert/sbrp/token"
+)
+
+// Limits and timeouts of the spec's section 6.
+const (
+	DefaultGrace            = 60 * time.Second // a daemon may be away for so long
+	DefaultPendingTimeout   = 10 * time.Second // and may take so long to say Signal(ready)
+	DefaultHandshakeTimeout = 30 * time.Second // section 3
+	DefaultIdleTimeout      = 90 * time.Second // silence after which a connection is dead
+)
+
+// Limits of our own.
+const (
+	// DefaultPingInterval is the silence after which the relay asks: two answers may be lost before IdleTimeout.
+	DefaultPingInterval = 30 * time.Second
+	// DefaultWriteTimeout is how long a peer may take to make room for one frame, and how long a close may take.
+	DefaultWriteTimeout = 10 * time.Second
+	// DefaultClientQueue is what may wait for one client: a quarter of a second at 16 MB/s, a few stalls of a wireless link.
+	DefaultClientQueue = 4 << 20
+	// DefaultDaemonQueue is for the relay's own frames to a daemon, some 17 bytes each: 60,000 sessions that end at once.
+	DefaultDaemonQueue = 1 << 20
+	// DefaultBudget bounds the queues of all clients together.
+	DefaultBudget = 1 << 30
+)
+
+// Verifier checks a token. The error of a refused one is a *token.Error.
+type Verifier interface {
+	Verify(ctx context.Context, raw string) (token.Claims, error)
+}
+
+// Config is what a Server needs. Zero means the default, except where it says otherwise.
+type Config struct {
+	Verifier Verifier // required
+	Region   string   // empty: none; a token that names another is refused
+
+	Grace            time.Duration
+	PendingTimeout   time.Duration
+	HandshakeTimeout time.Duration
+	IdleTimeout      time.Duration
+	PingInterval     time.Duration
+	WriteTimeout     time.Duration
+
+	ClientQueue int   // bytes that may wait for one client
+	DaemonQueue int   // bytes of Control and Pong frames that may wait for one daemon
+	Budget      int64 // bytes that may wait for all clients together
+
+	Logger *slog.Logger // nil: no log
+}
+
+// withDefaults returns c with its zero values filled, or an error that names the field.
+func (c Config) withDefaults() (Config, error) {
+	if c.Verifier == nil {
+		return c, errors.New("relay: Config.Verifier is missing")
+	}
+	for _, d := range []struct {
+		name  string
+		field *time.Duration
+		def   time.Duration
+	}{
+		{"Grace", &c.Grace, DefaultGrace},
+		{"PendingTimeout", &c.PendingTimeout, DefaultPendingTimeout},
+		{"HandshakeTimeout", &c.HandshakeTimeout, DefaultHandshakeTimeout},
+		{"IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout},
+		{"PingInterval", &c.PingInterval, DefaultPingInterval},
+		{"WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout},
+	} {
+		if *d.field < 0 {
+			return c, fmt.Errorf("relay: Config.%s is negative (%v)", d.name, *d.field)
+		}
+		if *d.field == 0 {
+			*d.field = d.def
+		}
+	}
+	if c.PingInterval >= c.IdleTimeout {
+		return c, fmt.Errorf("relay: Config.PingInterval (%v) must be shorter than IdleTimeout (%v)", c.PingInterval, c.IdleTimeout)
+	}
+	if c.ClientQueue < 0 || c.DaemonQueue < 0 || c.Budget < 0 {
+		return c, errors.New("relay: Config.ClientQueue, DaemonQueue and Budget must not be negative")
+	}
+	if c.ClientQueue == 0 {
+		c.ClientQueue = DefaultClientQueue
+	}
+	if c.ClientQueue < sbrp.MaxFrame {
+		return c, fmt.Errorf("relay: Config.ClientQueue is %d bytes, one frame needs %d", c.ClientQueue, sbrp.MaxFrame)
+	}
+	if c.DaemonQueue == 0 {
+		c.DaemonQueue = DefaultDaemonQueue
+	}
+	if c.Budget == 0 {
+		c.Budget = DefaultBudget
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

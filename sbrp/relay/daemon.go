@@ -1,0 +1,134 @@
+package relay
+
+import (
+	"sync/atomic"
+	"time"
+
+	"culvert/sbrp"
+	"culvert/sbrp/token"
+	"culvert/sbrp/wsconn"
+)
+
+// daemon is one WebSocket of a daemon. Its goroutine (run) reads, and serves all its clients: it waits for none of them.
+type daemon struct {
+	srv         *Server
+	conn        *wsconn.Conn
+	slot        *slot
+	out         *trunk
+	resume      bool // scope session:resume
+	maxSessions int  // of its token; 0: no limit
+	reading     atomic.Bool
+	told        told // guarded by slot.mu
+}
+
+func newDaemon(srv *Server, conn *wsconn.Conn, sl *slot, claims token.Claims) *daemon {
+	return &daemon{
+		srv: srv, conn: conn, slot: sl, out: newTrunk(srv, conn),
+		resume: claims.HasScope(token.ScopeSessionResume), maxSessions: claims.MaxSessions,
+	}
+}
+
+// run serves the daemon until its connection has ended.
+func (d *daemon) run() {
+	d.srv.stats.daemons.Add(1)
+	defer d.srv.stats.daemons.Add(-1)
+	d.srv.track(d)
+	defer d.srv.untrack(d)
+	d.slot.attach(d)
+	defer d.out.abandon()
+	// Before that: the sessions are paused at once, and not when a daemon that does not answer has been said good-bye to.
+	defer d.slot.detach(d)
+	defer d.srv.recovered(d.fail)
+	if e, ok := read(d.conn, &d.reading, d.frame); ok {
+		d.out.finish(e)
+	}
+}
+
+func (d *daemon) fail() { d.out.finish(endWith(sbrp.CodeInternalError, 0)) }
+
+func (d *daemon) shutdown() {
+	d.out.finish(endShutdown)
+	d.out.kick()
+}
+
+func (d *daemon) cut()                               { d.conn.CloseNow() }
+func (d *daemon) ping()                              { d.conn.PingWS() }
+func (d *daemon) silent(now time.Time) time.Duration { return silence(d.conn, &d.reading, now) }
+
+// frame handles one message. An error that is not nil ends the daemon's connection with its code; what concerns one session
+// never does that (spec section 5).
+func (d *daemon) frame(msg []byte) error {
+	f, err := sbrp.ParseFrame(msg)
+	if err != nil {
+		return err
+	}
+	if err := sbrp.CheckSender(f, sbrp.RoleDaemon, 0); err != nil {
+		return err
+	}
+	switch f.Type {
+	case sbrp.FramePing:
+		d.out.push(sbrp.AppendPong(nil, f.Payload))
+		d.out.kick()
+	case sbrp.FramePong: // an answer to nothing that we asked; it has shown life
+	case sbrp.FrameSignal:
+		return d.signal(f)
+	case sbrp.FrameHandshakeAccept, sbrp.FrameData:
+		d.forward(f, msg)
+	default:
+		return errUnhandled
+	}
+	return nil
+}
+
+// signal handles a Signal frame.
+func (d *daemon) signal(f sbrp.Frame) error {
+	signal, _, err := sbrp.ParseSignal(f.Payload)
+	if err != nil {
+		return err
+	}
+	e := signalReady
+	if signal == sbrp.SignalClose {
+		e = signalClose
+	}
+	if !d.slot.signal(d, f.SessionID, e) {
+		d.unknown(f.SessionID)
+	}
+	return nil
+}
+
+// forward sends the same bytes to the client.
+func (d *daemon) forward(f sbrp.Frame, msg []byte) {
+	s, known, paired := d.slot.toClient(d, f.SessionID)
+	switch {
+	case !known:
+		d.unknown(f.SessionID)
+		return
+	case !paired:
+		d.srv.discard(discardNotPaired)
+		return
+	case f.Type == sbrp.FrameHandshakeAccept && !s.initiated.Load():
+		d.srv.discard(discardHandshake)
+		return
+	}
+	switch s.client.out.send(msg) {
+	case full:
+		s.client.out.finish(endWith(sbrp.CodeBackpressure, 0))
+		s.client.out.kick()
+		d.slot.event(s, clientCloses)
+		return
+	case closed:
+		d.srv.discard(discardUnknown)
+		return
+	}
+	d.srv.stats.toClient.add(len(msg))
+	if f.Type == sbrp.FrameHandshakeAccept && !s.accepted.Swap(true) {
+		// After it was sent: until then the client is told nothing but its end.
+		s.client.handshake.Stop()
+	}
+}
+
+// unknown handles a frame for a session that is over, or was never here.
+func (d *daemon) unknown(id sbrp.SessionID) {
+	d.srv.discard(discardUnknown)
+	d.slot.tellEnded(d, id)
+}
