@@ -112,6 +112,10 @@ func (v *Verifier) checkSignature(ctx context.Context, t parts, kid string) *Err
 	if alg, _ := t.header.text("alg"); alg != Algorithm {
 		return refuse(RuleSignature, "alg must be %s", Algorithm)
 	}
+	sig, err := segment.DecodeString(t.signature)
+	if err != nil {
+		return refuse(RuleSignature, "must be base64url")
+	}
 	key, err := v.keys.Key(ctx, kid)
 	switch {
 	case errors.Is(err, ErrUnknownKey):
@@ -120,7 +124,7 @@ func (v *Verifier) checkSignature(ctx context.Context, t parts, kid string) *Err
 		v.log.Warn("token signing keys are out of reach, token refused", "err", err)
 		return &Error{Rule: RuleSignature, Detail: "signing keys out of reach", Cause: err}
 	}
-	if jwt.SigningMethodEdDSA.Verify(t.signed, t.signature, key) != nil {
+	if jwt.SigningMethodEdDSA.Verify(t.signed, sig, key) != nil {
 		return refuse(RuleSignature, "bad signature")
 	}
 	return nil
@@ -130,8 +134,8 @@ func (v *Verifier) checkSignature(ctx context.Context, t parts, kid string) *Err
 type parts struct {
 	header    fields
 	payload   string // base64url
+	signature string // base64url
 	signed    string // what the signature is over
-	signature []byte
 }
 
 // strict base64url without padding: one text per byte string, so that a token has
@@ -162,15 +166,11 @@ func split(raw string) (parts, *Error) {
 	if header.has("crit") { // RFC 7515: extensions that must be understood, and none is
 		return parts{}, refuse(RuleFormat, "header must not hold crit")
 	}
-	sig, err := segment.DecodeString(segs[2])
-	if err != nil {
-		return parts{}, refuse(RuleFormat, "signature must be base64url")
-	}
 	return parts{
 		header:    header,
 		payload:   segs[1],
 		signed:    raw[:len(segs[0])+1+len(segs[1])],
-		signature: sig,
+		signature: segs[2],
 	}, nil
 }
 
