@@ -137,6 +137,9 @@ func TestSessionIDText(t *testing.T) {
 		if id, err := ParseSessionID(bad); err == nil {
 			t.Errorf("%q: got %d, want an error", bad, uint64(id))
 		}
+		if id := SessionID(7); id.UnmarshalText([]byte(bad)) == nil || id != 7 {
+			t.Errorf("%q: UnmarshalText gave %d", bad, uint64(id))
+		}
 	}
 }
 

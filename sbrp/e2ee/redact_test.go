@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -114,11 +115,9 @@ func TestSecretsPrintRedacted(t *testing.T) {
 			hidden.check(t, name, got)
 		}
 	}
-	for name, v := range map[string]any{
+	maps.Copy(direct, map[string]any{
 		"identities": identityHolder{*id, id, *id, id}, "sessions": sessionHolder{*s, s, *s, *s.Sealer, *s.Opener, *started},
-	} {
-		direct[name] = v
-	}
+	})
 	for name, v := range direct {
 		for shape, nested := range map[string]any{
 			"itself": v, "struct": holder{v, v}, "struct pointer": &holder{v, v}, "slice": []any{v}, "map": map[string]any{"k": v}, "array": [1]any{v},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 
 	"culvert/sbrp"
@@ -54,9 +55,7 @@ func sessionGroups(checks map[string]group) map[string]group {
 		"keys": note, "sid": note,
 		"window_size": note, "encrypt": note, "single": note, "too_large": note, "decrypt": note, "sender_exhaustion": note,
 	}
-	for name, check := range checks {
-		all[name] = check
-	}
+	maps.Copy(all, checks)
 	return all
 }
 
