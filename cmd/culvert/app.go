@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"culvert/config"
+	"culvert/sbrp"
+	"culvert/service"
+)
+
+// app is what the commands share: the process's streams, the flags that every command
+// takes and the functions that do the work. It belongs to one run of one command line.
+type app struct {
+	stdin *os.File
+	print *printer
+	tty   tty
+	calls calls
+	flags globalFlags
+
+	started bool // a command began: errors before that are about the command line
+	endless bool // the command runs until it is told to end
+}
+
+// globalFlags are the flags of every command.
+type globalFlags struct {
+	json      bool
+	stateDir  string
+	verbose   int
+	logFormat string
+}
+
+// calls are the functions of package service that the commands make. Tests put their own
+// in their place and look at what the flags became.
+type calls struct {
+	login         func(context.Context, service.LoginOptions) (service.LoginResult, error)
+	daemons       func(context.Context, service.Common) ([]service.DaemonRow, error)
+	expose        func(context.Context, service.ExposeOptions, service.Sink) error
+	forward       func(context.Context, service.ForwardOptions, service.Sink) error
+	stdio         func(context.Context, service.StdioOptions) error
+	makePairing   func(context.Context, service.PairOptions) (service.PairingCode, error)
+	waitPairing   func(context.Context, service.Common, service.PairingCode) (service.ClientRow, error)
+	redeemPairing func(context.Context, service.RedeemOptions) (service.Paired, error)
+	grant         func(context.Context, service.GrantOptions) (service.ClientRow, error)
+	revoke        func(context.Context, service.Common, string) (service.ClientRow, error)
+	clients       func(context.Context, service.Common) ([]service.ClientRow, []error, error)
+	trustList     func(service.Common) ([]config.KnownDaemon, []error, error)
+	trustAccept   func(context.Context, service.Common, string, sbrp.Fingerprint) (config.KnownDaemon, error)
+	trustForget   func(service.Common, string) (config.KnownDaemon, error)
+	runRelay      func(context.Context, service.RelayOptions, service.Sink) error
+	createKey     func(context.Context, service.KeyStoreOptions, service.KeySpec) (service.KeyRow, string, error)
+	listKeys      func(context.Context, service.KeyStoreOptions) ([]service.KeyRow, error)
+	revokeKey     func(context.Context, service.KeyStoreOptions, string) (service.KeyRow, error)
+	demo          func(context.Context, service.DemoOptions, service.Sink) error
+}
+
+func newApp() *app {
+	t := newTTY(os.Stdin, os.Stdout, os.Stderr)
+	return &app{
+		stdin: os.Stdin,
+		tty:   t,
+		print: &printer{stdout: os.Stdout, stderr: os.Stderr, colour: t.colour && !config.NoColor(), loc: time.Local},
+		calls: calls{
+			login: service.Login, daemons: service.Daemons,
+			expose: service.Expose, forward: service.Forward, stdio: service.Stdio,
+			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
+			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
+			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,
+			runRelay:  service.RunRelay,
+			createKey: service.CreateKey, listKeys: service.ListKeys, revokeKey: service.RevokeKey,
+			demo: service.Demo,
+		},
+	}
+}
+
+// run wraps a command that ends by itself.
+func (a *app) run(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if a.flags.logFormat != "text" && a.flags.logFormat != "json" {
+			return usagef("--log-format text or --log-format json", "--log-format %q is not known", a.flags.logFormat)
+		}
+		a.started = true
+		a.print.json = a.flags.json
+		return f(cmd.Context(), args)
+	}
+}
+
+// runEndless wraps a command that runs until it is told to end.
+func (a *app) runEndless(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.endless = true
+		return a.run(f)(cmd, args)
+	}
+}
+
+// common is what package service wants to know of every command.
+func (a *app) common() (service.Common, error) {
+	dir, err := config.StateDir(a.flags.stateDir)
+	if err != nil {
+		return service.Common{}, &service.Error{Code: service.CodeConfig, Name: "state_dir", Err: err, Mend: "give --state-dir DIR"}
+	}
+	return service.Common{StateDir: dir, Program: program(), Logger: a.logger()}, nil
+}
+
+// logger writes diagnostics to stderr: warnings, with -v what happens, with -vv all of it.
+func (a *app) logger() *slog.Logger {
+	level := slog.LevelWarn - slog.Level(4*min(a.flags.verbose, 2))
+	o := &slog.HandlerOptions{Level: level}
+	if a.flags.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.print.log(), o))
+	}
+	return slog.New(slog.NewTextHandler(a.print.log(), o))
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"culvert/service"
+	"culvert/tunnel"
+)
+
+func newForwardCmd(a *app) *cobra.Command {
+	var o service.ForwardOptions
+	var fd readyFD
+	var whenHeld string
+	var firstUse bool
+	cmd := &cobra.Command{
+		Use:   "forward DAEMON [[BIND:]LPORT:]TARGET...",
+		Short: "Bind local ports to targets of a daemon",
+		Long: `Runs the client: each local address is bound to a target of the daemon. It is ready
+once the daemon has said that it allows and can reach the target. Connections survive
+the loss of the relay and of the network. It tries for ever, unless told otherwise.`,
+		Example: `  culvert forward laptop web                  # the target's own port, or any free one
+  culvert forward laptop 8080:web 0:ssh       # 0 takes any free port
+  culvert forward laptop 0.0.0.0:8080:web     # for others in the network too
+  culvert forward laptop unix:/tmp/db.sock:db`,
+		Args:              words(2, -1, "say which daemon and which of its targets, such as laptop 8080:web"),
+		ValidArgsFunction: a.completeDaemon,
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&o.Once, "once", false, "end when the first attempt fails, instead of trying again")
+	f.Var(span{&o.Timeout}, "timeout", "end when daemon or target are out of reach for so long (default: never)")
+	f.StringVar(&whenHeld, "when-held", "wait", "`HOW` new connections fare while the link is down: wait or refuse")
+	addHoldTime(f, &o.HoldTime)
+	addFirstUse(f, &firstUse)
+	fd.add(cmd)
+	cmd.RunE = a.runEndless(func(ctx context.Context, args []string) error {
+		if err := fd.open(); err != nil {
+			return err
+		}
+		if whenHeld != "wait" && whenHeld != "refuse" {
+			return usagef("--when-held wait or --when-held refuse", "--when-held %q is not known", whenHeld)
+		}
+		for _, arg := range args[1:] {
+			spec, err := tunnel.ParseForward(arg)
+			if err != nil {
+				return usagef("culvert forward "+args[0]+" 8080:web", "%w", err)
+			}
+			o.Forwards = append(o.Forwards, spec)
+		}
+		c, err := a.common()
+		if err != nil {
+			return err
+		}
+		o.Common, o.Daemon, o.WhenHeldRefuse = c, args[0], whenHeld == "refuse"
+		o.Trust, o.Ready, a.print.hold = a.trust(ctx, firstUse), fd.ready, o.HoldTime
+		return a.calls.forward(ctx, o, a.print.event)
+	})
+	return cmd
+}
+
+// addHoldTime adds the flag of every command that has links.
+func addHoldTime(f *pflag.FlagSet, to *time.Duration) {
+	*to = 10 * time.Minute
+	f.Var(span{to}, "hold-time", "how long connections are kept while the network is away")
+}
+
+// addFirstUse adds the flag of every command that meets a daemon.
+func addFirstUse(f *pflag.FlagSet, to *bool) {
+	f.BoolVar(to, "trust-on-first-use", false, "pin a daemon that is not known yet with the key that the control plane gives")
+}

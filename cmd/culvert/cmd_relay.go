@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"culvert/service"
+)
+
+func newRelayCmd(a *app) *cobra.Command {
+	var o service.RelayOptions
+	var fd readyFD
+	cmd := &cobra.Command{
+		Use:   "relay",
+		Short: "Run relay and control plane",
+		Long: `Runs relay and control plane behind one listener. The first start makes an admin API
+key and writes it to STATE/admin.key. Plain HTTP is served on loopback only, or behind a
+proxy that does TLS.`,
+		Example: `  culvert relay                     # on loopback, to try it
+  culvert relay --listen :443 --public-url https://relay.example.org --tls-cert cert.pem --tls-key key.pem
+  culvert relay --listen 10.0.0.5:8443 --public-url https://relay.example.org --behind-proxy`,
+		Args: subcommandArgs,
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:8443", "`HOST:PORT` to listen on; :8443 is every address, port 0 any port")
+	f.StringVar(&o.PublicURL, "public-url", "", "`URL` under which daemons and clients reach it")
+	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate chain")
+	f.StringVar(&o.TLSKey, "tls-key", "", "PEM `FILE` with its private key")
+	f.BoolVar(&o.BehindProxy, "behind-proxy", false, "serve plain HTTP: a proxy in front does TLS")
+	f.StringVar(&o.DB, "db", "", "`STORE` as sqlite:PATH (default sqlite:STATE/relay.db)")
+	o.Grace = time.Minute
+	f.Var(span{&o.Grace}, "grace", "how long sessions of a daemon that was lost are kept")
+	fd.add(cmd)
+	cmd.RunE = a.runEndless(func(ctx context.Context, _ []string) error {
+		if err := fd.open(); err != nil {
+			return err
+		}
+		c, err := a.common()
+		if err != nil {
+			return err
+		}
+		o.Common = c
+		o.Ready = func(i service.RelayInfo) {
+			a.print.note("relay ready at %s (listening on %s)", i.URL, i.Addr)
+			if i.FirstRun {
+				a.print.note("first start: the admin API key was written to %s", i.KeyFile)
+				a.print.note("next: culvert relay key create --scope daemon,client --name NAME, then culvert login %s on each machine", i.URL)
+			}
+			fd.ready()
+		}
+		return a.calls.runRelay(ctx, o, a.print.event)
+	})
+	cmd.AddCommand(newRelayKeyCmd(a))
+	return cmd
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"culvert/service"
+)
+
+func newRelayKeyCreateCmd(a *app) *cobra.Command {
+	var o service.KeyStoreOptions
+	var spec service.KeySpec
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Make an API key and print it, once",
+		Long: `Makes an API key and writes it to stdout. The store keeps its hash only, so that it
+cannot be shown again. It works while the relay runs.`,
+		Example: `  culvert relay key create --scope daemon,client --name office > office.key
+  culvert relay key create --scope client --name phone --expires 30d`,
+		Args:              words(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringSliceVar(&spec.Scopes, "scope", nil, "what it allows, as `SCOPES`: daemon,client or admin")
+	f.StringVar(&spec.Name, "name", "", "`NAME` by which you know it")
+	f.StringVar(&spec.Account, "account", "default", "`ACCOUNT` whose daemons it may register and reach")
+	f.Var(span{&spec.For}, "expires", "how long it is valid, such as 30d (default: until revoked)")
+	addDB(f, &o.DB)
+	cmd.RunE = a.run(func(ctx context.Context, _ []string) error {
+		if len(spec.Scopes) == 0 {
+			return usagef("culvert relay key create --scope daemon,client --name NAME", "say with --scope what the key allows")
+		}
+		c, err := a.common()
+		if err != nil {
+			return err
+		}
+		o.Common = c
+		row, key, err := a.calls.createKey(ctx, o, spec)
+		if err != nil {
+			return err
+		}
+		a.print.object(struct {
+			service.KeyRow
+			Key string `json:"key"`
+		}{row, key})
+		a.print.note("API key %s of account %s; it is not shown again:", row.ID, row.Account)
+		a.print.data("%s", key)
+		return nil
+	})
+	return cmd
+}

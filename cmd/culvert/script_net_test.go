@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// cmdWebServer is "webserver VAR DIR": a real HTTP server of the directory's files; VAR
+// gets its HOST:PORT.
+func cmdWebServer(ts *testscript.TestScript, _ bool, args []string) {
+	s := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[1]))))
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.Listener.Addr().String())
+}
+
+// cmdEchoServer is "echoserver VAR": answers each byte with itself.
+func cmdEchoServer(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	serveEcho(ts, ln)
+	ts.Setenv(args[0], ln.Addr().String())
+}
+
+// serveEcho serves until the script ends.
+func serveEcho(ts *testscript.TestScript, ln net.Listener) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var conns []net.Conn // guarded by mu
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			conns = append(conns, c)
+			mu.Unlock()
+			wg.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			})
+		}
+	})
+	ts.Defer(func() {
+		ln.Close()
+		mu.Lock()
+		for _, c := range conns {
+			c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+}
+
+// stream is a connection that a script holds open.
+type stream struct{ conn net.Conn }
+
+// cmdStream is "stream open NAME ADDR", "stream alive NAME" (an echo comes back) and
+// "stream dropped NAME" (the connection ends without being closed here).
+func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
+	w := worldOf(ts)
+	if args[0] == "open" {
+		c, err := net.Dial("tcp", args[2])
+		ts.Check(err)
+		w.streams[args[1]] = &stream{conn: c}
+		return
+	}
+	c := w.streams[args[1]].conn
+	ts.Check(c.SetDeadline(time.Now().Add(patience)))
+	switch args[0] {
+	case "alive":
+		said := []byte(rand.Text())
+		_, err := c.Write(said)
+		ts.Check(err)
+		heard := make([]byte, len(said))
+		_, err = io.ReadFull(c, heard)
+		ts.Check(err)
+		if !bytes.Equal(said, heard) {
+			ts.Fatalf("said %q, heard %q", said, heard)
+		}
+	case "dropped":
+		_, err := c.Read(make([]byte, 1))
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			ts.Fatalf("the connection still stands (%v)", err)
+		}
+		ts.Logf("%s: %v", args[1], err)
+	default:
+		ts.Fatalf("usage: stream open|alive|dropped NAME [ADDR]")
+	}
+}
+
+// cmdRefused is "refused ADDR": a local connection there is reset; a local program does
+// not take an empty answer for a good one.
+func cmdRefused(ts *testscript.TestScript, _ bool, args []string) {
+	c, err := net.Dial("tcp", args[0])
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	ts.Check(err)
+	defer c.Close()
+	ts.Check(c.SetDeadline(time.Now().Add(patience)))
+	n, err := c.Read(make([]byte, 1))
+	if n != 0 || !errors.Is(err, syscall.ECONNRESET) {
+		ts.Fatalf("read %d bytes, %v; want a reset", n, err)
+	}
+}
+
+// cmdRandFile is "randfile FILE SIZE", such as 64MiB.
+func cmdRandFile(ts *testscript.TestScript, _ bool, args []string) {
+	size, ok := strings.CutSuffix(args[1], "MiB")
+	if !ok {
+		ts.Fatalf("usage: randfile FILE nMiB")
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = io.CopyN(f, rand.Reader, int64(number(ts, size))<<20)
+	ts.Check(errors.Join(err, f.Close()))
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience bounds each wait of a script: what takes so long has failed.
+const patience = 60 * time.Second
+
+// TestScripts runs testdata/script: real processes, real servers, real ssh. See
+// testdata/script/README.md for the commands that scripts have besides testscript's own.
+func TestScripts(t *testing.T) {
+	var left leftOut
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireUniqueNames:  true,
+		RequireExplicitExec: false,
+		Setup:               setUpScript,
+		Condition:           left.condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": cmdStart, "stop": cmdStop, "exited": cmdExited, "out": cmdOut, "err": cmdErr,
+			"exits": cmdExits, "pick": cmdPick, "setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit,
+			"network": cmdNetwork, "webserver": cmdWebServer, "echoserver": cmdEchoServer,
+			"bound": cmdBound, "serve": cmdServe, "sshd": cmdSSHD,
+			"stream": cmdStream, "refused": cmdRefused, "randfile": cmdRandFile, "mode": cmdMode,
+		},
+	})
+	// Sub-tests are parallel: they have ended when this one's clean-up runs.
+	t.Cleanup(func() { left.report(t) })
+}
+
+// setUpScript gives a script its own home, state directories and world.
+func setUpScript(env *testscript.Env) error {
+	w := &world{procs: map[string]*process{}, streams: map[string]*stream{}, sockets: map[string]int{}}
+	for _, name := range []string{"R", "D", "C"} {
+		env.Setenv(name, env.WorkDir+"/"+strings.ToLower(name))
+	}
+	env.Setenv("HOME", env.WorkDir)
+	size := "64MiB"
+	if testing.Short() {
+		size = "1MiB"
+	}
+	env.Setenv("BULK", size)
+	w.env = slices.Clone(env.Vars)
+	env.Values[worldKey{}] = w
+	env.Defer(w.close)
+	return nil
+}
+
+type worldKey struct{}
+
+// world is what a script has started. Its commands run one after the other.
+type world struct {
+	env     []string
+	procs   map[string]*process
+	streams map[string]*stream
+	sockets map[string]int // bound, not listening
+	closers []func()
+}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+// close ends everything in the reverse order.
+func (w *world) close() {
+	for _, s := range w.streams {
+		s.conn.Close()
+	}
+	for _, p := range w.procs {
+		p.kill()
+	}
+	for _, f := range slices.Backward(w.closers) {
+		f()
+	}
+}
+
+// environ is the script's environment as it is now.
+func (w *world) environ(ts *testscript.TestScript) []string {
+	var env []string
+	seen := map[string]bool{}
+	for _, kv := range append(slices.Clone(w.env), "CULVERT_STATE_DIR=", "CULVERT_API_KEY_FILE=", "SSL_CERT_FILE=") {
+		name, _, _ := strings.Cut(kv, "=")
+		if value := ts.Getenv(name); !seen[name] && value != "" {
+			env = append(env, name+"="+value)
+		}
+		seen[name] = true
+	}
+	return env
+}
+
+// leftOut collects the programs that this machine lacks.
+type leftOut struct {
+	mu      sync.Mutex
+	missing []string // guarded by mu
+}
+
+// condition is [have:PROGRAM]: false, and noted down, when the machine lacks it.
+func (l *leftOut) condition(cond string) (bool, error) {
+	name, ok := strings.CutPrefix(cond, "have:")
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", cond)
+	}
+	if findProgram(name) != "" {
+		return true, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Contains(l.missing, name) {
+		l.missing = append(l.missing, name)
+	}
+	return false, nil
+}
+
+// report names what was left out, and fails where everything is required.
+func (l *leftOut) report(t *testing.T) {
+	if len(l.missing) == 0 {
+		return
+	}
+	t.Logf("left out: %s", strings.Join(l.missing, ", "))
+	if os.Getenv("CULVERT_TEST_REQUIRE_ALL") == "1" {
+		t.Errorf("CULVERT_TEST_REQUIRE_ALL=1, but this machine has no %s", strings.Join(l.missing, ", "))
+	}
+}
+
+// findProgram also looks where servers are installed, which is not in everybody's PATH.
+func findProgram(name string) string {
+	for _, path := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name, "/usr/libexec/" + name} {
+		if found, err := exec.LookPath(path); err == nil {
+			return found
+		}
+	}
+	return ""
+}
