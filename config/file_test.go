@@ -179,4 +179,3 @@ func FuzzParseFile(f *testing.F) {
 		}
 	})
 }
-
