@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,15 +171,15 @@ func (s *Session) exchange(c ClientConfig, u *uplink) (*e2ee.Session, error) {
 	defer i.Wipe()
 	// client -> daemon: HandshakeInit(clientEph)
 	init := i.Init()
-	if err := u.wire.Write(sbrp.AppendFrame(nil, sbrp.FrameHandshakeInit, s.id, init[:])); err != nil {
-		return nil, err
-	}
+	// A relay that has closed already may have said why: read it before the error
+	// of this write counts.
+	unwritten := u.wire.Write(sbrp.AppendFrame(nil, sbrp.FrameHandshakeInit, s.id, init[:]))
 	read := newBuffer(readBuffer)
 	defer read.release()
 	for {
 		n, err := u.wire.Read(read.b)
 		if err != nil {
-			return nil, err
+			return nil, cmp.Or(unwritten, err)
 		}
 		f, err := sbrp.ParseEndpointFrame(read.b[:n])
 		if err != nil {

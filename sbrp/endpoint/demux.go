@@ -110,7 +110,7 @@ func (d *Daemon) disown(u *uplink, id sbrp.SessionID) {
 	unknown := d.sessions[id] == nil && d.forgotten.add(id)
 	d.mu.Unlock()
 	if unknown {
-		d.signal(u, id, sbrp.SignalClose, sbrp.ReasonStateLost, nil)
+		u.out.addRefusal(id, sbrp.ReasonStateLost)
 	}
 }
 
@@ -201,5 +201,5 @@ func (d *Daemon) greet(u *uplink, f sbrp.Frame, inits chan<- hello) {
 // refuse turns a client away.
 func (d *Daemon) refuse(u *uplink, id sbrp.SessionID, r sbrp.Reason) {
 	d.stats.handshakesRefused.Add(1)
-	d.signal(u, id, sbrp.SignalClose, r, nil)
+	u.out.addRefusal(id, r)
 }

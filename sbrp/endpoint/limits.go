@@ -56,9 +56,9 @@ const (
 	// When it is spent the session that holds most is ended.
 	defaultQueueBudget = 256 << 20
 
-	// outboxLimit bounds the small frames (Pong, Ping, Signal) that wait to be
-	// written. Pongs beyond it are dropped: the relay asks again.
-	outboxLimit = 64
+	// outboxLimit bounds the Pongs that wait to be written, and the refusals. Pongs
+	// beyond it are dropped: the relay asks again.
+	outboxLimit = 256
 	// outboxSignals bounds the Signals that wait. One per session and a
 	// few more; beyond it the WebSocket is given up, because a relay that asks
 	// for signals and does not read them is of no use.

@@ -6,11 +6,20 @@ import (
 	"culvert/sbrp"
 )
 
+// letterKind tells apart what is counted.
+type letterKind uint8
+
+const (
+	letterSignal letterKind = iota
+	letterRefusal
+	letterPing
+	letterPong
+)
+
 // letter is one small frame of our own (Ping, Pong, Signal) on its way out.
 type letter struct {
 	n    uint8
-	pong bool
-	ping bool
+	kind letterKind
 	b    [sbrp.HeaderSize + sbrp.MaxPing]byte
 	then func() // called after it was written; nil: nothing. Must not block
 }
@@ -26,6 +35,7 @@ type outbox struct {
 	queue []letter
 	pings int // Pings queued, at most one
 	pongs int // Pongs queued
+	turns int // refusals queued
 	busy  bool
 	idle  chan struct{} // closed once the queue is empty and nothing is being written; nil: nobody waits
 
@@ -42,7 +52,7 @@ func (o *outbox) addPing(opaque []byte) {
 		return
 	}
 	o.pings++
-	l := letter{ping: true}
+	l := letter{kind: letterPing}
 	l.n = uint8(len(sbrp.AppendPing(l.b[:0], opaque)))
 	o.push(l)
 }
@@ -56,7 +66,7 @@ func (o *outbox) addPong(ping []byte) bool {
 		return false
 	}
 	o.pongs++
-	l := letter{pong: true}
+	l := letter{kind: letterPong}
 	l.n = uint8(len(sbrp.AppendPong(l.b[:0], ping)))
 	o.push(l)
 	return true
@@ -74,6 +84,21 @@ func (o *outbox) addSignal(id sbrp.SessionID, s sbrp.Signal, r sbrp.Reason, then
 	l.n = uint8(len(sbrp.AppendSignal(l.b[:0], id, s, r)))
 	o.push(l)
 	return true
+}
+
+// addRefusal queues Signal(close) for a session that never was here. Beyond
+// outboxLimit it is dropped: its client finds out by a timeout, and a flood of
+// them costs nobody else anything.
+func (o *outbox) addRefusal(id sbrp.SessionID, r sbrp.Reason) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.turns >= outboxLimit {
+		return
+	}
+	o.turns++
+	l := letter{kind: letterRefusal}
+	l.n = uint8(len(sbrp.AppendSignal(l.b[:0], id, sbrp.SignalClose, r)))
+	o.push(l)
 }
 
 // push appends l; mu is held.
@@ -103,11 +128,14 @@ func (o *outbox) next() (letter, bool) {
 	o.queue[0].then = nil // let go of what it holds
 	o.queue = o.queue[1:]
 	o.busy = true
-	if l.ping {
+	switch l.kind {
+	case letterPing:
 		o.pings--
-	}
-	if l.pong {
+	case letterPong:
 		o.pongs--
+	case letterRefusal:
+		o.turns--
+	case letterSignal:
 	}
 	return l, true
 }
