@@ -14,7 +14,7 @@ func (s *Server) handshake(ctx context.Context, carrier Carrier) (*link, *attach
 	guard := startGuard(ctx, s.life, carrier)
 	defer guard.stop()
 
-	hello, err := receiveHello(carrier)
+	hello, err := receiveHello(carrier, s.verify)
 	var adm Admission
 	if err == nil {
 		adm, err = s.admit(ctx, hello)
@@ -36,7 +36,7 @@ func (s *Server) handshake(ctx context.Context, carrier Carrier) (*link, *attach
 }
 
 // receiveHello takes the first message, which has to be HELLO.
-func receiveHello(carrier Carrier) (Hello, error) {
+func receiveHello(carrier Carrier, verify verifier) (Hello, error) {
 	msg, m, err := receiveMessage(carrier)
 	if err != nil {
 		return Hello{}, fmt.Errorf("wait for HELLO: %w", err)
@@ -49,7 +49,7 @@ func receiveHello(carrier Carrier) (Hello, error) {
 	if err != nil {
 		return Hello{}, fmt.Errorf("wait for HELLO: %w", err)
 	}
-	return parseHello(r.data, carrier.Transcript())
+	return parseHello(r.data, carrier.Transcript(), verify)
 }
 
 // admit asks Admit, in the handshake's time. A client that is finally refused loses the link that it named, too.
@@ -195,7 +195,7 @@ func (s *Server) create(h Hello, adm Admission, w *Welcome) (*link, *Session, er
 		cancel(err)
 		return nil, nil, err
 	}
-	session, err := newSession(l, false, s.limits.streamWindow)
+	session, err := s.start(l, false, s.limits.streamWindow)
 	if err != nil {
 		l.end(&LinkError{Code: CodeInternal, Text: err.Error()}, false)
 		s.work.Done()
@@ -211,7 +211,7 @@ func (s *Server) handle(ctx context.Context, session *Session) {
 	defer s.work.Done()
 	s.cfg.Handle(ctx, session)
 	session.l.finish(&LinkError{Code: CodeNormal, Text: "the daemon has no more use for it"})
-	session.wait()
+	session.stop()
 }
 
 // enter puts a new link in the list, if there is room: one client may have some, all together more. A client's link that

@@ -163,15 +163,12 @@ func (l *link) closeGone(att *attachment) {
 
 // held notes that nothing passes any more. mu is held.
 func (l *link) held(reason error) {
-	if l.state == StateHeld {
-		return
-	}
-	fresh := l.state == StateLive
-	l.setState(StateHeld)
 	if !l.holding {
 		l.holding = true
 		l.holdTimer.Reset(l.hold)
 	}
+	fresh := l.state == StateLive
+	l.setState(StateHeld)
 	if fresh {
 		l.heldAt = time.Now()
 		l.budget.hold(l)
@@ -193,14 +190,15 @@ func (l *link) live() {
 
 // prove notes that a message has come: the path is up, whatever is said of it, and the peer's reader runs. mu is held.
 func (l *link) prove(att *attachment) {
+	if !att.up {
+		return // we may not answer, so it cannot go on
+	}
 	att.proven = true
 	if l.holding {
 		l.holding = false
 		l.holdTimer.Stop()
 	}
-	if att.up {
-		l.live()
-	}
+	l.live()
 }
 
 // path takes a carrier's word on its path. It returns false when the carrier is no longer in use.

@@ -39,6 +39,7 @@ type Client struct {
 	events eventQueue
 	life   context.Context // ends with the client
 	die    context.CancelCauseFunc
+	start  starter
 	turn   chan struct{}  // 1: one handshake at a time
 	work   sync.WaitGroup // Serve calls and what links run; added to under mu while not closed
 
@@ -68,7 +69,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("configure link client: %w", err)
 	}
 	c := &Client{
-		cfg: cfg, limits: lim, events: eventQueue{deliver: cfg.OnEvent},
+		cfg: cfg, limits: lim, events: eventQueue{deliver: cfg.OnEvent}, start: newSession,
 		turn: make(chan struct{}, 1), changed: make(chan struct{}), since: time.Now(),
 	}
 	c.life, c.die = context.WithCancelCause(context.Background()) // the client's own life: Close and Run end it

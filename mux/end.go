@@ -17,6 +17,7 @@ func (l *link) end(e *LinkError, tell bool) {
 	l.holding = false
 	freed := l.buf.drop()
 	l.chunks.Store(0)
+	begun := l.state != StateConnecting
 	l.setState(StateLost)
 	l.budget.forget(l)
 	l.budget.give(freed)
@@ -24,7 +25,9 @@ func (l *link) end(e *LinkError, tell bool) {
 	if e.Code == CodeNormal || e.Code == CodeShutdown {
 		kind = EventClosed
 	}
-	l.event(Event{Kind: kind, Reason: e, Streams: streams, Lost: streams})
+	if begun { // else nobody has heard of it
+		l.event(Event{Kind: kind, Reason: e, Streams: streams, Lost: streams})
+	}
 	att := l.att
 	l.sayClose = tell && !e.Remote && att != nil && att.up
 	if l.sayClose {

@@ -114,20 +114,21 @@ func (c *Client) welcomed(carrier Carrier, l *link, attempt uint64, w Welcome) (
 		return nil, nil, protocolError("a new link has received up to %d", w.Received)
 	}
 	l = newLink(c.limits.link(w.LinkID, Peer{Program: w.Program}, w.HoldTime, &c.events))
-	session, err := newSession(l, true, c.limits.streamWindow)
+	session, err := c.start(l, true, c.limits.streamWindow)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		session.wait()
+		l.end(&LinkError{Code: CodeNormal, Text: "client closed"}, false)
+		session.stop()
 		return nil, nil, errClientClosed
 	}
 	c.work.Go(l.pump)
 	c.work.Go(func() {
 		<-l.done
-		session.wait()
+		session.stop()
 	})
 	c.link, c.session = l, session
 	close(c.changed)

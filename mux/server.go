@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,8 @@ type Server struct {
 	cfg    ServerConfig
 	limits limits
 	events eventQueue
+	start  starter
+	verify verifier
 	life   context.Context // ends with the server
 	die    context.CancelCauseFunc
 	work   sync.WaitGroup // Serve calls and what links run; added to under mu while not closed
@@ -75,7 +78,10 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure link server: %w", err)
 	}
-	s := &Server{cfg: cfg, limits: lim, events: eventQueue{deliver: cfg.OnEvent}, links: make(map[LinkID]*serverLink)}
+	s := &Server{
+		cfg: cfg, limits: lim, events: eventQueue{deliver: cfg.OnEvent}, start: newSession, verify: ed25519.Verify,
+		links: make(map[LinkID]*serverLink),
+	}
 	s.life, s.die = context.WithCancelCause(context.Background()) // the server's own life: Run ends it
 	return s, nil
 }

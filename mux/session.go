@@ -18,7 +18,11 @@ type Session struct {
 	ys    *yamux.Session
 	opens chan struct{} // slots for streams that the peer has not acknowledged: yamux would block without a context
 	turn  chan struct{} // 1: stream ids reach the peer in order
+	stop  func()        // blocks until what the session runs is gone; the link has ended or is ended by this
 }
+
+// starter is newSession, or what a test puts in its place to use the link itself.
+type starter func(l *link, client bool, streamWindow int) (*Session, error)
 
 // yamuxStream is what Stream needs of yamux's.
 type yamuxStream interface {
@@ -28,7 +32,7 @@ type yamuxStream interface {
 	net.Conn
 }
 
-// newSession starts yamux on a link. It runs two goroutines, which end with the link; ended waits for them.
+// newSession starts yamux on a link. It runs two goroutines, which end with the link; stop waits for them.
 func newSession(l *link, client bool, streamWindow int) (*Session, error) {
 	f := newFramer(l, client)
 	l.streams = func() int { return int(f.count.Load()) }
@@ -52,6 +56,10 @@ func newSession(l *link, client bool, streamWindow int) (*Session, error) {
 	return &Session{
 		l: l, f: f, ys: ys,
 		opens: make(chan struct{}, acceptBacklog), turn: make(chan struct{}, 1),
+		stop: func() {
+			_ = ys.Close() // closes once, waits every time: both loops have ended when it returns
+			f.clear()
+		},
 	}, nil
 }
 
@@ -115,12 +123,6 @@ func (s *Session) Status() Status { return s.l.status() }
 func (s *Session) Close() error {
 	s.l.finish(&LinkError{Code: CodeNormal, Text: "session closed"})
 	return nil
-}
-
-// wait blocks until yamux's goroutines are gone; the link has ended or is ended by this.
-func (s *Session) wait() {
-	_ = s.ys.Close() // closes once, waits every time: both loops have ended when it returns
-	s.f.clear()
 }
 
 // endError is the link's error instead of yamux's.
