@@ -28,6 +28,7 @@ type AuthorizedClients struct {
 	readAt    time.Time
 	reported  map[string]bool // problems that onProblem has been told of and that still stand
 	onProblem func(error)
+	version   uint64 // counts the changes of set.clients
 }
 
 // clientSet is the parsed file.

@@ -41,8 +41,12 @@ func (a *AuthorizedClients) current() clientSet {
 	// The file's age counts from when it was read: if it was young then, a
 	// later write may have left the same times.
 	if !a.read || err != nil || !a.seen.same(fi, a.readAt) {
+		before := a.set.inForce(now)
 		a.set, a.seen = a.loadClients()
 		a.read, a.readAt = true, now
+		if !slices.EqualFunc(before, a.set.inForce(now), Grant.equal) {
+			a.version++
+		}
 	}
 	set, fresh, tell := a.set, a.freshProblems(), a.onProblem
 	a.mu.Unlock()
@@ -86,25 +90,36 @@ func (a *AuthorizedClients) freshProblems() []error {
 func (a *AuthorizedClients) Watch(ctx context.Context, changed func()) error {
 	tick := time.NewTicker(watchPoll)
 	defer tick.Stop()
-	last := a.inForce()
+	last, version := a.inForce()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if now := a.inForce(); !slices.EqualFunc(last, now, Grant.equal) {
-			last = now
+		// The version tells of a change that was taken back between two looks: somebody
+		// may have been admitted in between.
+		now, v := a.inForce()
+		if v != version || !slices.EqualFunc(last, now, Grant.equal) {
+			last, version = now, v
 			changed()
 		}
 	}
 }
 
-// inForce returns the clients that are granted anything at this moment.
-func (a *AuthorizedClients) inForce() []Grant {
+// inForce returns the clients that are granted anything at this moment, and how often the
+// file's clients have changed so far.
+func (a *AuthorizedClients) inForce() ([]Grant, uint64) {
 	set, now := a.current(), a.now()
-	out := make([]Grant, 0, len(set.clients))
-	for _, c := range set.clients {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return set.inForce(now), a.version
+}
+
+// inForce returns the clients that are granted anything at now.
+func (s clientSet) inForce(now time.Time) []Grant {
+	out := make([]Grant, 0, len(s.clients))
+	for _, c := range s.clients {
 		if !c.ExpiredAt(now) {
 			out = append(out, c)
 		}

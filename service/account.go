@@ -42,10 +42,14 @@ func openMachine(c Common) (*machine, error) {
 	}
 	id, err := dir.Identity()
 	if err != nil {
+		_ = dir.Close() // the error says why
 		return nil, &Error{Code: CodeConfig, Name: "device_key", Err: err}
 	}
 	return &machine{dir: dir, identity: id, program: c.Program, log: logger(c.Logger)}, nil
 }
+
+// close releases the state directory.
+func (m *machine) close() { _ = m.dir.Close() } // a handle on a directory: nothing is lost
 
 // controlPlane returns a client of one control plane.
 func (m *machine) controlPlane(baseURL, caFile string) (*api.Client, *transport, error) {
@@ -66,7 +70,7 @@ func (m *machine) controlPlane(baseURL, caFile string) (*api.Client, *transport,
 // enrolled returns the control plane that this machine is logged in to.
 func (m *machine) enrolled() (config.Enrollment, error) {
 	e, err := m.dir.Enrollment()
-	if errors.Is(err, config.ErrNotFound) {
+	if errors.Is(err, config.ErrNotEnrolled) {
 		return e, &Error{Code: CodeLogin, Name: "not_logged_in", Err: errors.New("this machine is not logged in"), Mend: "culvert login https://YOUR-RELAY"}
 	}
 	if err != nil {
@@ -135,6 +139,7 @@ func Daemons(ctx context.Context, c Common) ([]DaemonRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer m.close()
 	e, err := m.enrolled()
 	if err != nil {
 		return nil, err

@@ -340,3 +340,7 @@ var _ mux.Carrier = (*endpoint.Session)(nil)
 
 // keyOf is the device key that a link's peer proved.
 func keyOf(p mux.Peer) sbrp.PublicKey { return sbrp.PublicKey(p.Key) }
+
+// TrustFirstUse is the policy that pins whatever key the control plane advertises: the
+// user has asked for it.
+func TrustFirstUse(string, sbrp.Fingerprint) bool { return true }

@@ -49,6 +49,7 @@ func Expose(ctx context.Context, o ExposeOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	defer m.close()
 	e, err := m.enrolled()
 	if err != nil {
 		return err
@@ -315,6 +316,7 @@ func AuthorizedCount(c Common) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer dir.Close()
 	grants, _, err := dir.AuthorizedClients().List()
 	if err != nil {
 		return 0, stateError(err)

@@ -25,6 +25,7 @@ func Forward(ctx context.Context, o ForwardOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	defer m.close()
 	f := &forwarding{o: o, sink: serial(sink), ready: make([]bool, len(o.Forwards)), welcome: make(chan struct{})}
 	f.client, err = newClient(m, clientOptions{
 		daemon: o.Daemon, trust: o.Trust, once: o.Once, timeout: o.Timeout, holdTime: o.HoldTime,
@@ -270,6 +271,7 @@ func Stdio(ctx context.Context, o StdioOptions) error {
 	if err != nil {
 		return err
 	}
+	defer m.close()
 	c, err := newClient(m, clientOptions{
 		daemon: o.Daemon, trust: o.Trust, once: true, holdTime: o.HoldTime, sink: func(Event) {},
 	})

@@ -87,6 +87,7 @@ func Clients(ctx context.Context, c Common) (rows []ClientRow, problems []error,
 	if err != nil {
 		return nil, nil, err
 	}
+	defer dir.Close()
 	grants, broken, err := dir.AuthorizedClients().List()
 	if err != nil {
 		return nil, nil, stateError(err)

@@ -34,6 +34,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	defer dir.Close()
 	tlsConfig, err := relayTLS(o)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ func TrustList(c Common) (pins []config.KnownDaemon, problems []error, err error
 	if err != nil {
 		return nil, nil, err
 	}
+	defer dir.Close()
 	pins, broken, err := dir.KnownDaemons().List()
 	if err != nil {
 		return nil, nil, stateError(err)
