@@ -29,8 +29,14 @@ cannot be shown again. It works while the relay runs.`,
 	f.Var(span{&spec.For}, "expires", "how long it is valid, such as 30d (default: until revoked)")
 	addDB(f, &o.DB)
 	cmd.RunE = a.run(func(ctx context.Context, _ []string) error {
+		const mend = "culvert relay key create --scope daemon,client --name NAME"
 		if len(spec.Scopes) == 0 {
-			return usagef("culvert relay key create --scope daemon,client --name NAME", "say with --scope what the key allows")
+			return usagef(mend, "say with --scope what the key allows")
+		}
+		for _, scope := range spec.Scopes {
+			if scope != "daemon" && scope != "client" && scope != "admin" {
+				return usagef(mend, "--scope %q is not known; there are daemon, client and admin", scope)
+			}
 		}
 		c, err := a.common()
 		if err != nil {

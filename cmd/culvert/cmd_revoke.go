@@ -24,11 +24,7 @@ func newRevokeCmd(a *app) *cobra.Command {
 			return err
 		}
 		a.print.object(row)
-		ended := ""
-		if row.Live > 0 {
-			ended = "; " + count(row.Live, "link") + " ended"
-		}
-		a.print.note("%s is revoked%s   %s", row.Name, ended, row.Fingerprint)
+		a.print.note("%s is revoked   %s", row.Name, row.Fingerprint)
 		return nil
 	})
 	return cmd

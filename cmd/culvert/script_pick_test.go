@@ -90,14 +90,16 @@ func cmdMode(ts *testscript.TestScript, _ bool, args []string) {
 func cmdNetwork(ts *testscript.TestScript, _ bool, _ []string) {
 	w := worldOf(ts)
 	relay := w.start(ts, "relay", true, []string{"culvert", "relay", "--state-dir", ts.Getenv("R"), "--listen", "127.0.0.1:0", "--json"})
-	out, _ := relay.out.whole()
-	url, ok := "", false
-	for line := range strings.Lines(out) {
-		if url, ok = pickLine(line, "url", []string{"event=online"}); ok {
-			break
+	url := ""
+	online := func(text string) (ok bool) {
+		for line := range strings.Lines(text) {
+			if url, ok = pickLine(line, "url", []string{"event=online"}); ok {
+				return true
+			}
 		}
+		return false
 	}
-	if !ok {
+	if !relay.await(&relay.out, online) {
 		ts.Fatalf("the relay does not say its URL: %s", relay.describe())
 	}
 	ts.Setenv("URL", url)

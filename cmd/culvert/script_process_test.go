@@ -174,8 +174,8 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	worldOf(ts).start(ts, args[0], ready, args[1:])
 }
 
-// cmdStop is "stop NAME [CODE]": SIGINT, and the exit code that must follow (0).
-func cmdStop(ts *testscript.TestScript, _ bool, args []string) {
+// cmdEnd is "end NAME [CODE]": SIGINT, and the exit code that must follow (0).
+func cmdEnd(ts *testscript.TestScript, _ bool, args []string) {
 	p := worldOf(ts).process(ts, args[0])
 	ts.Check(p.cmd.Process.Signal(os.Interrupt))
 	wantExit(ts, p, args)

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setUpScript,
 		Condition:           left.condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "stop": cmdStop, "exited": cmdExited, "out": cmdOut, "err": cmdErr,
+			"start": cmdStart, "end": cmdEnd, "exited": cmdExited, "out": cmdOut, "err": cmdErr,
 			"exits": cmdExits, "pick": cmdPick, "setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit,
 			"network": cmdNetwork, "webserver": cmdWebServer, "echoserver": cmdEchoServer,
 			"bound": cmdBound, "serve": cmdServe, "sshd": cmdSSHD,
