@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -26,12 +27,18 @@ const (
 // last frames, the Control frame with the reason among them.
 const closeTimeout = 2 * time.Second
 
-// Close says good-bye with code and reason (at most 123 bytes), waits for the peer's answer for at most two seconds, and
+// maxReason is what a close frame has room for beside its code, in bytes.
+const maxReason = 123
+
+// Close says good-bye with code and reason (cut to 123 bytes), waits for the peer's answer for at most two seconds, and
 // closes the connection. It may be called while another goroutine reads or writes, and more than once.
 func (c *Conn) Close(code StatusCode, reason string) {
 	if c.ending.Swap(true) {
 		<-c.closed
 		return
+	}
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "")
 	}
 	// The library's own close waits for the peer without a limit in some states; so the socket is given one. The
 	// deadline of reads is enough: a write has its own.

@@ -93,6 +93,9 @@ func readError(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("read message: %w", net.ErrClosed)
 	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // nobody may take a WebSocket without a close frame for a proper end
+	}
 	return fmt.Errorf("read message: %w: %w", ErrLost, err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"culvert/sbrp"
@@ -74,4 +75,43 @@ func frame(size, seed int) []byte {
 		p[i] = byte(i*7 + seed)
 	}
 	return sbrp.AppendFrame(nil, sbrp.FrameData, 1, p)
+}
+
+// serveWith runs a server that passes on what it accepts, and returns its ws:// URL, wss:// with a TLS configuration.
+func serveWith(t *testing.T, accepted chan<- *wsconn.Conn, o wsconn.AcceptOptions, config *tls.Config) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var all []*wsconn.Conn
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := wsconn.Accept(w, r, o)
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		all = append(all, c)
+		mu.Unlock()
+		accepted <- c
+	})}
+	wl, url := wsconn.NewListener(l), "ws://"+l.Addr().String()
+	if config != nil {
+		wl, url = tls.NewListener(wl, config), "wss://"+l.Addr().String()
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(wl) }()
+	t.Cleanup(func() {
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+		<-served
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range all {
+			c.CloseNow()
+		}
+	})
+	return url
 }

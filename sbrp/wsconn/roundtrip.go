@@ -133,10 +133,14 @@ func ask(conn net.Conn, req *http.Request) (*http.Response, *bufio.Reader, error
 	return resp, br, nil
 }
 
-// cause returns the context's error in place of the timeout that its end provoked.
+// cause puts the end of the context in place of the error that it provoked.
 func cause(ctx context.Context, err error) error {
 	if c := context.Cause(ctx); c != nil {
 		return c
+	}
+	// Some set the context's deadline on the connection, and then that one is noticed a moment sooner.
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
 	return err
 }
