@@ -247,6 +247,7 @@ func TestUnconfirmedSession(t *testing.T) {
 		for _, x := range []*ends{silent, speaking} {
 			x.daemon.wantPath(true, 1)
 		}
+		synctest.Wait() // the relay has read the Signal too
 		speaking.client.send("still here")
 		speaking.daemon.want("still here")
 		silent.daemon.wantCode(sbrp.CodeSessionExpired)
@@ -314,29 +315,6 @@ func TestControlAtDaemon(t *testing.T) {
 }
 
 // What came before the end is received before the error.
-func TestQueuedBeforeEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, sbrptest.NewRelay(), "", nil)
-		c, err := endpoint.DialSession(t.Context(), r.client())
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := <-r.accepted
-		for i := range 5 {
-			if err := c.Send(packet(numbered(i))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		_ = c.Close("")
-		synctest.Wait()
-		// Accept has returned by now, which closes the session: a rig's Accept waits
-		// for the end only. So look at what a reader gets that is in time.
-		if d.Err() == nil {
-			t.Error("session goes on, want its end")
-		}
-	})
-}
-
 func TestLastWordsArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := make(chan []string, 1)
@@ -468,6 +446,7 @@ func TestMalformedAtDaemon(t *testing.T) {
 		x.talk("untouched")
 		r.relay.InjectDaemon(daemonID, nil)
 		x.daemon.wantPath(true, 1)
+		x.client.wantPath(true, 1)
 		x.talk("after the reconnect")
 		if s := r.daemon.Stats(); s.Malformed != endpoint.MalformedLimit || s.Losses != 1 {
 			t.Errorf("Stats = %+v, want %d malformed and 1 loss", s, endpoint.MalformedLimit)
@@ -574,6 +553,7 @@ func TestShutdown(t *testing.T) {
 			}
 			if !frozen {
 				x.client.wantCode(sbrp.CodeSessionExpired)
+				synctest.Wait()
 				r.wantSignals(x.id, closed(x.id, sbrp.ReasonShutdown))
 				r.wantSignals(y.id, closed(y.id, sbrp.ReasonShutdown))
 			}

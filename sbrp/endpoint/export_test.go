@@ -9,3 +9,6 @@ const (
 	MalformedLimit = malformedLimit
 	OutboxSignals  = outboxSignals
 )
+
+// ThisNetwork is what a Watcher sees of this machine's network.
+func ThisNetwork() string { return (&machine{}).Network() }

@@ -242,7 +242,13 @@ func (e *end) wantNothing() {
 // wantEnd waits for the end and returns its error.
 func (e *end) wantEnd() error {
 	e.t.Helper()
-	t := time.NewTimer(5 * time.Minute)
+	return e.wantEndWithin(5 * time.Minute)
+}
+
+// wantEndWithin is wantEnd for those that take long.
+func (e *end) wantEndWithin(limit time.Duration) error {
+	e.t.Helper()
+	t := time.NewTimer(limit)
 	defer t.Stop()
 	select {
 	case <-e.done:

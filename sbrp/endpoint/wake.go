@@ -31,8 +31,8 @@ type Surroundings interface {
 // It polls, because that is the same on every system: every interval it reads
 // two clocks, lists the interface addresses (one netlink dump or one system call)
 // and asks the system which source address it would use towards the internet
-// (a UDP socket is connected and closed; nothing is sent). That is some 50 to
-// 100 µs every 2 s on a usual machine, 0.005 % of a core.
+// (a UDP socket is connected and closed; nothing is sent). That took 0.1 ms on the
+// machine it was written on, and so 0.005 % of a core.
 //
 // The zero value watches this machine.
 type Watcher struct {

@@ -41,8 +41,9 @@ type Relay struct {
 	mu       sync.Mutex
 	script   func(Passage) [][]byte
 	refuse   func(role sbrp.Role, token string) *Refusal
-	mute     bool // no hints of its own
-	deaf     bool // does not answer Pings
+	mute     bool                // no hints of its own
+	deaf     bool                // does not answer Pings
+	parties  map[*party]struct{} // all whose connection is being read
 	daemons  map[string]*party
 	sessions map[sbrp.SessionID]*session
 	counts   map[way]int
@@ -81,6 +82,7 @@ type session struct {
 // NewRelay returns a relay that behaves. Close it in the end.
 func NewRelay() *Relay {
 	return &Relay{
+		parties:  make(map[*party]struct{}),
 		daemons:  make(map[string]*party),
 		sessions: make(map[sbrp.SessionID]*session),
 		counts:   make(map[way]int),

@@ -17,6 +17,7 @@ func (r *Relay) join(conn Conn, token string) *party {
 		return nil
 	}
 	r.wg.Add(1)
+	r.parties[p] = struct{}{}
 	var out []parting
 	if role == sbrp.RoleDaemon {
 		out = r.daemonJoins(p)
@@ -140,6 +141,7 @@ func (r *Relay) run(p *party) {
 	}
 	p.conn.CloseNow()
 	r.mu.Lock()
+	delete(r.parties, p)
 	var out []parting
 	if p.role == sbrp.RoleDaemon {
 		out = r.daemonLeaves(p)

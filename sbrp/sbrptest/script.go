@@ -1,6 +1,7 @@
 package sbrptest
 
 import (
+	"maps"
 	"slices"
 
 	"culvert/sbrp"
@@ -43,15 +44,7 @@ func (r *Relay) Deaf(on bool) {
 // killed and started again. Nobody is told anything.
 func (r *Relay) Restart() {
 	r.mu.Lock()
-	var all []*party
-	for _, p := range r.daemons {
-		all = append(all, p)
-	}
-	for _, s := range r.sessions {
-		if s.client != nil {
-			all = append(all, s.client)
-		}
-	}
+	all := slices.Collect(maps.Keys(r.parties))
 	for _, p := range all {
 		p.silent = true
 		thaw(p)
