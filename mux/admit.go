@@ -183,6 +183,7 @@ func (s *Server) create(h Hello, adm Admission, w *Welcome) (*link, *Session, er
 		name = h.Name
 	}
 	l := newLink(s.limits.link(newLinkID(), Peer{Key: h.Key, Name: name, Program: h.Program}, h.HoldTime, &s.events))
+	l.doubtful = true // WELCOME may be lost
 	w.Limit = l.limitSent
 	ctx, cancel := context.WithCancelCause(s.life)
 	l.onEnd = func() {

@@ -40,8 +40,8 @@ type attachment struct {
 	rtt, minRTT  time.Duration
 }
 
-// errPathDown is the reason of a link that is held because its carrier says that its path is down.
-var errPathDown = errors.New("the carrier's path is down")
+// ErrPathDown is the reason of a link that is held because its carrier says that its path is down.
+var ErrPathDown = errors.New("the carrier's path is down")
 
 // begin makes way for a new carrier: the current one is no longer used, nothing is received any more. It returns what to
 // tell the peer and the number under which attach will take the new carrier, unless a newer one has begun meanwhile.
@@ -101,14 +101,11 @@ func (l *link) attach(attempt uint64, c Carrier, received, limit uint64) (*attac
 	att.max = min(att.max, maxMessage)
 	att.up, att.resumes, _ = c.Path()
 	l.att = att
-	if l.state == StateConnecting {
-		l.setState(StateLive)
-		l.event(Event{Kind: EventConnected})
-	} else {
+	if l.state != StateConnecting || !l.doubtful {
 		l.live()
 	}
 	if !att.up {
-		l.held(errPathDown)
+		l.held(ErrPathDown)
 	}
 	l.startWaiting()
 	l.arm(now.Add(idleProbe))
@@ -163,6 +160,13 @@ func (l *link) closeGone(att *attachment) {
 
 // held notes that nothing passes any more. mu is held.
 func (l *link) held(reason error) {
+	if l.state == StateConnecting {
+		if !l.holding {
+			l.holding = true
+			l.holdTimer.Reset(min(l.hold, doubtfulHold))
+		}
+		return
+	}
 	if !l.holding {
 		l.holding = true
 		l.holdTimer.Reset(l.hold)
@@ -178,7 +182,12 @@ func (l *link) held(reason error) {
 
 // live notes that messages pass again. mu is held.
 func (l *link) live() {
-	if l.state == StateLive {
+	switch l.state {
+	case StateLive:
+		return
+	case StateConnecting:
+		l.setState(StateLive)
+		l.event(Event{Kind: EventConnected})
 		return
 	}
 	l.setState(StateLive)
@@ -226,7 +235,7 @@ func (l *link) path(att *attachment, up bool, resumes uint32) bool {
 		l.arm(now.Add(idleProbe))
 		signal(l.kick)
 	case !up:
-		l.held(errPathDown)
+		l.held(ErrPathDown)
 	}
 	return true
 }

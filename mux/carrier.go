@@ -1,5 +1,7 @@
 package mux
 
+import "errors"
+
 // Carrier is one path for messages: an SBRP session, later a direct path. Messages may be lost and, by a hostile relay,
 // duplicated or reordered, but never altered: integrity and secrecy are the carrier's.
 //
@@ -33,15 +35,6 @@ type Carrier interface {
 
 // backpressure tells whether a carrier ended because this side did not read fast enough.
 func backpressure(err error) bool {
-	for err != nil {
-		if b, ok := err.(interface{ Backpressure() bool }); ok && b.Backpressure() {
-			return true
-		}
-		u, ok := err.(interface{ Unwrap() error })
-		if !ok {
-			return false
-		}
-		err = u.Unwrap()
-	}
-	return false
+	var b interface{ Backpressure() bool }
+	return errors.As(err, &b) && b.Backpressure()
 }

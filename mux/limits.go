@@ -12,6 +12,7 @@ const (
 	maxStray         = 4096             // messages that a client skips while it waits for WELCOME (reordered data)
 
 	DefaultHoldTime = 10 * time.Minute // how long a link without a path is kept
+	doubtfulHold    = 3 * time.Minute  // the same, for a link that its client may never have heard of
 	minHoldTime     = time.Second
 	maxHoldTime     = 24 * time.Hour
 

@@ -28,6 +28,7 @@ type link struct {
 	onEnd     func()     // called once, outside the locks; may be nil
 	windowMin int
 	hold      time.Duration
+	doubtful  bool // the peer may never have heard of the link: it is connected when the first message has come
 
 	done        chan struct{} // closed at the end, when endErr is set
 	kick        chan struct{} // 1: the pump has something to look at

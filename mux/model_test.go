@@ -27,7 +27,8 @@ var (
 // schedule is one run of the model: what each side writes, and what befalls each message. All of it is a function of
 // pick, which does not depend on the order in which goroutines ask.
 type schedule struct {
-	pick func(carrier, side, n int) uint64
+	pick   func(carrier, side, n int) uint64
+	faults func(carrier int) muxtest.Fault // nil: random ones out of pick
 }
 
 // Message numbers under which pick is asked for what is not a message.
@@ -44,7 +45,7 @@ const (
 )
 
 func seededSchedule(seed uint64) schedule {
-	return schedule{func(carrier, side, n int) uint64 {
+	return schedule{pick: func(carrier, side, n int) uint64 {
 		return mix(mix(seed^uint64(carrier)<<32) ^ uint64(side)<<40 ^ uint64(n))
 	}}
 }
@@ -59,6 +60,9 @@ func mix(x uint64) uint64 {
 
 // fault gives what befalls the messages of one carrier.
 func (s schedule) fault(carrier int) muxtest.Fault {
+	if s.faults != nil {
+		return s.faults(carrier)
+	}
 	rate := []uint64{0, 10, 30, 100, 300}[s.pick(-1, 0, pickRate)%5] // of 1000
 	kinds := s.pick(-1, 0, pickKinds)
 	if carrier > 30 {
@@ -193,15 +197,17 @@ func runModel(s schedule) (modelRun, error) {
 	}
 	var sevents eventOrder
 	finished := make(chan struct{})
-	var once atomic.Bool
 	server, err := NewServer(ServerConfig{
 		Admit: func(context.Context, Hello) (Admission, error) { return Admission{}, nil },
 		Handle: func(_ context.Context, session *Session) {
-			if once.Swap(true) {
+			select {
+			case <-session.Done(): // a link whose WELCOME was lost
+			case <-a.started:
+				if session.l.id == a.link.id {
+					b.run(session.l)
+				}
 				<-session.Done() // a second link: the first has ended
-				return
 			}
-			b.run(session.l)
 		},
 		Budget: budget, WindowMin: 4 << 10 << (windows >> 8 % 4), WindowMax: 64 << 10, OnEvent: sevents.take,
 	})

@@ -36,11 +36,10 @@ type client struct {
 	kick chan struct{} // one slot: try at once
 
 	// Owned by Run's loop.
-	known   config.KnownDaemon
-	pinned  bool // known stands in the state directory
-	api     *api.Client
-	net     *transport
-	lastErr string // code of the last error event, so that it is told once
+	known  config.KnownDaemon
+	pinned bool // known stands in the state directory
+	api    *api.Client
+	net    *transport
 
 	welcomed atomic.Bool // the link has been up at least once
 	lastLive atomic.Int64
@@ -103,9 +102,8 @@ func (c *client) observe(e mux.Event) {
 	default:
 		return
 	}
-	if e.Reason != nil {
-		out.Reason = e.Reason.Error()
-	}
+	out.Reason = reasonText(e.Reason)
+	c.m.log.Info("link "+e.Kind.String(), "daemon", c.name, "link", e.Link.String(), "reason", e.Reason)
 	c.sink(out)
 }
 
@@ -121,9 +119,9 @@ func (c *client) retryNow() {
 // heal by itself.
 func (c *client) run(ctx context.Context) error {
 	backoff := endpoint.Backoff{Min: retryMin, Max: retryMax}
+	last := "" // what the last attempt failed with
 	for {
-		started := time.Now()
-		err := c.attempt(ctx)
+		served, err := c.attempt(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -131,16 +129,26 @@ func (c *client) run(ctx context.Context) error {
 		if err := c.verdict(e); err != nil {
 			return err
 		}
-		if c.link.Status().State != mux.StateConnecting && time.Since(started) > retryMax {
+		c.m.log.Info("no carrier", "daemon", c.name, "code", e.Name, "err", e.Err)
+		switch {
+		case served:
+			last = ""
 			backoff.Reset()
+		case e.Name != last:
+			// Another failure is a step of the way: after a relay's restart, "unreachable"
+			// becomes "daemon offline", and the daemon will be back in a moment.
+			last = e.Name
+			backoff.Reset()
+			c.report(e)
 		}
-		c.report(e)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-c.kick:
 			backoff.Reset()
-			c.net.forget()
+			if c.net != nil {
+				c.net.forget()
+			}
 		case <-time.After(backoff.Next()):
 		}
 	}
@@ -160,43 +168,34 @@ func (c *client) verdict(e *Error) error {
 	return nil
 }
 
-// report tells an error that is going to be retried, once as long as it stays the same.
+// report tells an error that is going to be retried.
 func (c *client) report(e *Error) {
-	c.m.log.Info("no carrier", "daemon", c.name, "code", e.Name, "err", e.Err)
-	if e.Name == c.lastErr {
-		return
-	}
-	c.lastErr = e.Name
 	c.sink(Event{Time: time.Now(), Event: EventError, Daemon: c.name, Code: e.Name, Message: e.Error(), Mend: e.Mend})
 }
 
-// attempt brings up one carrier and runs the link on it until it ends.
-func (c *client) attempt(ctx context.Context) error {
-	if c.timeout > 0 && c.link.Status().State != mux.StateLive {
+// attempt brings up one carrier and runs the link on it until it ends. served tells
+// whether it came that far.
+func (c *client) attempt(ctx context.Context) (served bool, err error) {
+	session, err := c.dialBounded(ctx)
+	if err != nil {
+		return false, err
+	}
+	c.shown.Store(new(session.DaemonKey().Fingerprint()))
+	if err = c.link.Serve(ctx, session); err == nil {
+		err = net.ErrClosed
+	}
+	return true, err
+}
+
+// dialBounded is dial within what is left of the timeout.
+func (c *client) dialBounded(ctx context.Context) (*endpoint.Session, error) {
+	if c.timeout > 0 {
 		left := c.timeout - time.Since(time.Unix(0, c.lastLive.Load()))
 		dctx, cancel := context.WithTimeout(ctx, max(left, time.Millisecond))
 		defer cancel()
-		session, err := c.dial(dctx)
-		if err != nil {
-			return err
-		}
-		return c.serve(ctx, session)
+		return c.dial(dctx)
 	}
-	session, err := c.dial(ctx)
-	if err != nil {
-		return err
-	}
-	return c.serve(ctx, session)
-}
-
-func (c *client) serve(ctx context.Context, session *endpoint.Session) error {
-	c.lastErr = ""
-	c.shown.Store(new(session.DaemonKey().Fingerprint()))
-	err := c.link.Serve(ctx, session)
-	if err == nil {
-		err = net.ErrClosed
-	}
-	return err
+	return c.dial(ctx)
 }
 
 // dial asks for a session and does the SBRP handshake. The daemon must show the pinned

@@ -31,9 +31,14 @@ func Demo(ctx context.Context, o DemoOptions, sink Sink) error {
 		return &Error{Code: CodeFailure, Name: "demo", Err: err}
 	}
 	defer os.RemoveAll(tmp)
-	d := &demo{o: o, tmp: tmp, sink: serial(sink), started: time.Now()}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	d := &demo{o: o, tmp: tmp, started: time.Now()}
+	d.sink = serial(func(e Event) {
+		if ctx.Err() == nil { // all parts end at once then: that is no news
+			sink(e)
+		}
+	})
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		err := d.script(gctx, g)

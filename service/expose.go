@@ -36,10 +36,11 @@ type exposure struct {
 	daemon  *endpoint.Daemon
 	clients *config.AuthorizedClients
 
-	mu       sync.Mutex // guards what follows
-	presence endpoint.Presence
-	live     map[[32]byte]int // links up, by client
-	online   bool
+	mu          sync.Mutex // guards what follows
+	presence    endpoint.Presence
+	live        map[[32]byte]int // links up, by client
+	online      bool
+	offlineCode string // why it is not, as it was told last
 }
 
 // Expose serves the targets to authorised clients until ctx ends, which is no error. It
@@ -111,8 +112,13 @@ func (x *exposure) assemble(ctx context.Context) (err error) {
 
 func (x *exposure) run(ctx context.Context, admin *adminSocket) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return x.links.Run(gctx) })
-	g.Go(func() error { return x.daemon.Run(gctx) })
+	// The path outlives the links, so that their end reaches the clients.
+	pathCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer stop()
+		return ended(gctx, x.links.Run(gctx))
+	})
+	g.Go(func() error { return x.daemon.Run(pathCtx) })
 	g.Go(func() error { return x.clients.Watch(gctx, x.applyGrants) })
 	g.Go(func() error { return admin.serve(gctx, x.adminHandler()) })
 	g.Go(func() error { return x.renew(gctx) })
@@ -239,9 +245,8 @@ func (x *exposure) applyGrants() {
 // observe turns links' lives into events.
 func (x *exposure) observe(e mux.Event) {
 	out := Event{Time: e.Time, Client: e.Peer.Name, Fingerprint: keyOf(e.Peer).Fingerprint().String()}
-	if e.Reason != nil {
-		out.Reason = e.Reason.Error()
-	}
+	out.Reason = reasonText(e.Reason)
+	x.m.log.Info("link "+e.Kind.String(), "client", e.Peer.Name, "link", e.Link.String(), "reason", e.Reason)
 	x.mu.Lock()
 	switch e.Kind {
 	case mux.EventConnected:
@@ -261,26 +266,36 @@ func (x *exposure) observe(e mux.Event) {
 	x.sink(out)
 }
 
-// state tells whether the relay is connected.
+// state tells whether the relay is connected: when that changes, and when the reason why
+// it is not does.
 func (x *exposure) state(s endpoint.DaemonState) {
-	x.mu.Lock()
-	id, was := x.presence.DaemonID, x.online
-	x.online = s.Online
-	x.mu.Unlock()
-	if s.Online {
-		x.sink(Event{
-			Time: time.Now(), Event: EventOnline, Name: x.name, DaemonID: id, Relay: s.Relay,
-			Fingerprint: x.m.identity.PublicKey().Fingerprint().String(),
-		})
-		x.ready.Do(x.started)
-		return
-	}
-	out := Event{Time: time.Now(), Event: EventOffline, Name: x.name}
+	out := Event{Time: time.Now(), Event: EventOnline, Name: x.name, Relay: s.Relay}
+	var e *Error
 	if s.Err != nil {
-		e := classify(s.Err)
-		out.Reason, out.Code, out.Mend = e.Error(), e.Name, e.Mend
+		e = classify(s.Err)
+		x.m.log.Info("relay", "online", s.Online, "code", e.Name, "err", s.Err)
 	}
-	if was || s.Err != nil {
+	x.mu.Lock()
+	id, was, told := x.presence.DaemonID, x.online, x.offlineCode
+	x.online = s.Online
+	switch {
+	case s.Online:
+		x.offlineCode = ""
+	case e != nil:
+		x.offlineCode = e.Name
+	}
+	news := s.Online || was || x.offlineCode != told
+	x.mu.Unlock()
+	switch {
+	case s.Online:
+		out.DaemonID, out.Fingerprint = id, x.m.identity.PublicKey().Fingerprint().String()
+		x.sink(out)
+		x.ready.Do(x.started)
+	case news:
+		out.Event, out.Relay = EventOffline, ""
+		if e != nil {
+			out.Reason, out.Code, out.Mend = reasonText(s.Err), e.Name, e.Mend
+		}
 		x.sink(out)
 	}
 }

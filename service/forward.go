@@ -85,10 +85,15 @@ func (f *forwarding) run(ctx context.Context) error {
 }
 
 // runLink starts what a client's link needs: the link itself, the loop that brings up
-// carriers, and the watch for a changed network.
+// carriers, and the watch for a changed network. The carriers outlive the link, so that
+// its end reaches the daemon.
 func runLink(ctx context.Context, g *errgroup.Group, c *client) {
-	g.Go(func() error { return ended(ctx, c.link.Run(ctx)) })
-	g.Go(func() error { return c.run(ctx) })
+	pathCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer stop()
+		return ended(ctx, c.link.Run(ctx))
+	})
+	g.Go(func() error { return c.run(pathCtx) })
 	g.Go(func() error { return (&endpoint.Watcher{}).Run(ctx, c.retryNow) })
 }
 
