@@ -126,6 +126,9 @@ func (c *client) run(ctx context.Context) error {
 			return nil
 		}
 		e := classify(err)
+		if e.Name == string(mux.RefuseNotAuthorized) {
+			e.Mend = "ask the daemon's owner for `culvert pair`, or to run: culvert grant " + c.m.identity.PublicKey().String()
+		}
 		if err := c.verdict(e); err != nil {
 			return err
 		}
