@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -36,6 +37,24 @@ func cmdPick(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Logf("%s=%s", args[0], value)
 	ts.Setenv(args[0], value)
+}
+
+// cmdMatch is "match VAR NAME REGEXP": waits for a line on the process's stderr and sets
+// the variable to the expression's first group.
+func cmdMatch(ts *testscript.TestScript, _ bool, args []string) {
+	p := worldOf(ts).process(ts, args[1])
+	re, err := regexp.Compile("(?m)" + args[2])
+	ts.Check(err)
+	found := func(text string) bool {
+		m := re.FindStringSubmatch(text)
+		if m != nil {
+			ts.Setenv(args[0], m[1])
+		}
+		return m != nil
+	}
+	if !p.await(&p.err, found) {
+		ts.Fatalf("no match for %#q: %s", args[2], p.describe())
+	}
 }
 
 // pickLine returns a field of a JSON line that has all the values wanted.

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -77,15 +76,11 @@ func serveSSHD(ts *testscript.TestScript, sshd, config string) string {
 			if err != nil {
 				continue
 			}
-			cmd := exec.CommandContext(ctx, sshd, "-i", "-e", "-f", config)
+			cmd := exec.CommandContext(ctx, sshd, "-i", "-E", config+".log", "-f", config)
 			cmd.Stdin, cmd.Stdout = f, f
-			var log strings.Builder
-			cmd.Stderr = &log
 			wg.Go(func() {
 				defer f.Close()
-				if err := cmd.Run(); err != nil && ctx.Err() == nil {
-					fmt.Fprintf(os.Stderr, "sshd: %v\n%s", err, log.String())
-				}
+				_ = cmd.Run() // 255 when the client leaves; the log has the rest
 			})
 		}
 	})

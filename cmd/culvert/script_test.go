@@ -20,23 +20,30 @@ const patience = 60 * time.Second
 // testdata/script/README.md for the commands that scripts have besides testscript's own.
 func TestScripts(t *testing.T) {
 	var left leftOut
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		UpdateScripts:       *update,
-		RequireUniqueNames:  true,
-		RequireExplicitExec: false,
-		Setup:               setUpScript,
-		Condition:           left.condition,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "end": cmdEnd, "exited": cmdExited, "out": cmdOut, "err": cmdErr,
-			"exits": cmdExits, "pick": cmdPick, "setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit,
-			"network": cmdNetwork, "webserver": cmdWebServer, "echoserver": cmdEchoServer,
-			"bound": cmdBound, "serve": cmdServe, "sshd": cmdSSHD,
-			"stream": cmdStream, "refused": cmdRefused, "randfile": cmdRandFile, "mode": cmdMode,
-		},
-	})
+	p := scriptParams(&left)
+	p.Dir = "testdata/script"
+	testscript.Run(t, p)
 	// Sub-tests are parallel: they have ended when this one's clean-up runs.
 	t.Cleanup(func() { left.report(t) })
+}
+
+// scriptParams are what all scripts have.
+func scriptParams(left *leftOut) testscript.Params {
+	return testscript.Params{
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Setup:              setUpScript,
+		Condition:          left.condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": cmdStart, "end": cmdEnd, "exited": cmdExited, "exits": cmdExits,
+			"out": cmdOut, "err": cmdErr, "match": cmdMatch, "pick": cmdPick,
+			"setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit, "mode": cmdMode,
+			"network": cmdNetwork, "certificate": cmdCertificate,
+			"webserver": cmdWebServer, "echoserver": cmdEchoServer, "sshd": cmdSSHD,
+			"bound": cmdBound, "serve": cmdServe,
+			"stream": cmdStream, "refused": cmdRefused, "randfile": cmdRandFile,
+		},
+	}
 }
 
 // setUpScript gives a script its own home, state directories and world.
