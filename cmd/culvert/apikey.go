@@ -22,8 +22,7 @@ func (a *app) apiKey(ctx context.Context, flag string) (string, error) {
 	case fromFile && path != "-":
 		key, err = readKeyFile(path)
 	case a.canAsk() && !fromFile:
-		a.print.ask("API key (not shown): ")
-		key, err = a.readHidden(ctx)
+		key, err = a.readHidden(ctx, "API key (not shown): ")
 	default:
 		key, err = a.readLine(ctx)
 		if errors.Is(err, io.EOF) {

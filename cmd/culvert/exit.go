@@ -39,6 +39,9 @@ func asUsage(err error) error {
 	return usagef("culvert help", "%w", err)
 }
 
+// errInterrupted is the end of a command that was told to end before it had done its work.
+var errInterrupted = &service.Error{Code: service.CodeFailure, Name: "interrupted", Err: errors.New("interrupted")}
+
 // interrupted is the outcome of a command that a signal ended: a command that runs until
 // it is told to end has done what was asked, any other has not.
 func interrupted(err error, endless bool) error {
@@ -46,7 +49,7 @@ func interrupted(err error, endless bool) error {
 	case endless && (err == nil || errors.Is(err, context.Canceled)):
 		return nil
 	case err == nil || errors.Is(err, context.Canceled):
-		return &service.Error{Code: service.CodeFailure, Name: "interrupted", Err: errors.New("interrupted")}
+		return errInterrupted
 	default:
 		return err
 	}

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/mdp/qrterminal/v3"
 	"golang.org/x/term"
@@ -44,21 +46,27 @@ func (a *app) readLine(ctx context.Context) (string, error) {
 	})
 }
 
-// readHidden reads one line from the terminal without showing it.
-func (a *app) readHidden(ctx context.Context) (string, error) {
+// readHidden asks for a line on the terminal and does not show it, from before the
+// question on. Ctrl-C comes as a letter then.
+func (a *app) readHidden(ctx context.Context, prompt string) (string, error) {
 	fd := int(a.stdin.Fd())
-	state, err := term.GetState(fd)
+	state, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", fmt.Errorf("read from terminal: %w", err)
 	}
-	// After a signal the terminal must echo again.
-	stop := context.AfterFunc(ctx, func() { _ = term.Restore(fd, state) })
-	defer stop()
-	defer a.print.ask("\n")
-	return abandon(ctx, func() (string, error) {
-		b, err := term.ReadPassword(fd)
-		return strings.TrimSpace(string(b)), err
+	restore := sync.OnceFunc(func() { _ = term.Restore(fd, state) }) // nothing could be done about it
+	defer restore()
+	defer context.AfterFunc(ctx, restore)() // the process may end without coming back here
+	text, err := abandon(ctx, func() (string, error) {
+		return term.NewTerminal(struct {
+			io.Reader
+			io.Writer
+		}{a.stdin, a.print.log()}, "").ReadPassword(prompt)
 	})
+	if errors.Is(err, io.EOF) {
+		return "", errInterrupted
+	}
+	return strings.TrimSpace(text), err
 }
 
 // abandon runs a read that cannot be cancelled and gives up waiting when ctx ends. The

@@ -123,7 +123,7 @@ func TestTerminal(t *testing.T) {
 	for _, env := range [][]string{daemonState, clientState} {
 		login := onTerminal(t, env, "login", url)
 		login.wait(`API key \(not shown\): $`)
-		login.say(key + "\n")
+		login.say(key + "\r")
 		if code := login.end(); code != 0 || strings.Contains(login.seen, key) {
 			t.Fatalf("login: exit code %d, want 0 and no key on the screen:\n%s", code, login.seen)
 		}
