@@ -33,11 +33,13 @@ func (s *Store) addPairing(ctx context.Context, l api.Lookup, daemonID string, e
 }
 
 // cancelPairing takes back a code of a daemon with that identity key; ErrNotFound
-// if there is none, or it is another's.
+// if there is none, it is another's, or the daemon's API key was revoked.
 func (s *Store) cancelPairing(ctx context.Context, l api.Lookup, key sbrp.PublicKey) error {
 	var id string
 	err := s.write.QueryRowContext(ctx,
-		`DELETE FROM pairings WHERE hash = ? AND daemon_id IN (SELECT id FROM daemons WHERE public_key = ?) RETURNING daemon_id`,
+		`DELETE FROM pairings WHERE hash = ? AND daemon_id IN (
+			SELECT m.id FROM daemons m JOIN api_keys k ON k.id = m.key_id WHERE m.public_key = ? AND k.revoked = 0)
+		RETURNING daemon_id`,
 		lookupHash(l), key[:]).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"culvert/sbrp/token"
@@ -79,8 +80,11 @@ func (s *Store) signingKeys(ctx context.Context, now time.Time) ([]SigningKey, e
 // and makes a new next one. Running servers follow within a minute; tokens of the
 // retired key stay good until they expire.
 func (s *Store) RotateSigningKey(ctx context.Context) (SigningKey, error) {
-	return s.rotate(ctx, s.now(), 0)
+	return s.rotate(ctx, s.now(), anyAge)
 }
+
+// anyAge makes rotate rotate, even a key that another process's clock has just made.
+const anyAge = -1
 
 // rotate does it if the current key has signed for at least minAge; of several
 // processes at once only the first does. It returns the current key.
@@ -88,9 +92,13 @@ func (s *Store) rotate(ctx context.Context, now time.Time, minAge time.Duration)
 	if _, err := s.signingKeys(ctx, now); err != nil { // makes them if need be
 		return SigningKey{}, err
 	}
+	began := int64(math.MaxInt64)
+	if minAge != anyAge {
+		began = millis(now.Add(-minAge))
+	}
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE signing_keys SET state = 'retired', retired = ? WHERE state = 'current' AND began <= ?`,
-			millis(now), millis(now.Add(-minAge)))
+			millis(now), began)
 		if err != nil {
 			return err
 		}
