@@ -59,6 +59,10 @@ func (p *Prober) Run(ctx context.Context) error {
 	last := ""
 	pause := probeRetryMin
 	for {
+		select {
+		case <-p.again: // this question answers it
+		default:
+		}
 		rtt, err := Check(ctx, p.opener, p.target)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
