@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,14 +17,14 @@ func TestWatch(t *testing.T) {
 		line := key(1).String() + " laptop targets=web"
 		write(t, d, line)
 		ctx, cancel := context.WithCancel(t.Context())
-		changes := 0
+		var changes atomic.Int32
 		done := make(chan error, 1)
-		go func() { done <- a.Watch(ctx, func() { changes++ }) }()
-		step := func(what string, want int) {
+		go func() { done <- a.Watch(ctx, func() { changes.Add(1) }) }()
+		step := func(what string, want int32) {
 			t.Helper()
 			time.Sleep(watchPoll + watchPoll/2) // fake time
 			synctest.Wait()
-			if changes != want {
+			if changes := changes.Load(); changes != want {
 				t.Errorf("%s: %d changes, want %d", what, changes, want)
 			}
 		}
