@@ -146,8 +146,11 @@ func (c *Client) shut(e *LinkError) {
 func (c *Client) Open(ctx context.Context) (*Stream, error) {
 	for {
 		c.mu.Lock()
-		l, session, changed := c.link, c.session, c.changed
+		l, session, changed, closed := c.link, c.session, c.changed, c.closed
 		c.mu.Unlock()
+		if closed {
+			return nil, errClientClosed
+		}
 		var moved <-chan struct{}
 		if l != nil {
 			var state State

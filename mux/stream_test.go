@@ -362,14 +362,16 @@ func TestFinishedStreamOutlivesItsLink(t *testing.T) {
 func TestCloseDeliversWhatWasWritten(t *testing.T) {
 	w, _, here, there := joined(t)
 	data := bytes.Repeat([]byte("tail"), 1<<17)
-	go func() {
+	var closing sync.WaitGroup
+	closing.Go(func() {
 		_, _ = here.Write(data)
 		_ = here.Close()
 		_ = w.client.Close("done")
-	}()
+	})
 	if got, err := io.ReadAll(there); !bytes.Equal(got, data) || err != nil {
 		t.Errorf("read %d bytes of %d, %v", len(got), len(data), err)
 	}
+	closing.Wait()
 	if _, err := w.client.Open(t.Context()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("open after close: %v, want net.ErrClosed", err)
 	}

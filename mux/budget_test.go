@@ -1,0 +1,119 @@
+package mux
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"culvert/mux/muxtest"
+)
+
+// TestBudgetEndsTheOldestHeldLink fills a budget with held links and has a live one want more.
+func TestBudgetEndsTheOldestHeldLink(t *testing.T) {
+	muxtest.Bubble(t, func(t *testing.T) {
+		budget := NewBudget(7 * chunkSize)
+		sink := func(ctx context.Context, s *Session) {
+			for {
+				st, err := s.Accept(ctx)
+				if err != nil {
+					return
+				}
+				go func() {
+					_, _ = io.Copy(io.Discard, st)
+					_ = st.Close()
+				}()
+			}
+		}
+		small := func(c *ServerConfig) { c.WindowMin, c.WindowMax = chunkSize, chunkSize } // little in flight
+		var worlds []*world
+		var streams []*Stream
+		var pairs []*muxtest.Pair
+		for range 3 {
+			w := newWorld(t, worldOptions{handle: sink, client: func(c *ClientConfig) { c.Budget = budget }, server: small})
+			defer w.close()
+			pair, _ := w.connect(nil)
+			worlds, streams, pairs = append(worlds, w), append(streams, w.open()), append(pairs, pair)
+		}
+		for n := range 2 {
+			time.Sleep(time.Second)
+			pairs[n].Cut(muxtest.ErrCut)
+			go func() { _, _ = io.Copy(streams[n], endless{}) }()
+			synctest.Wait()
+			if st := worlds[n].client.Status(); st.Buffered < chunkSize {
+				t.Fatalf("held link %d keeps %d bytes", n, st.Buffered)
+			}
+		}
+		t.Logf("%d bytes of %d taken", budget.Used(), budget.max)
+		pairs[2].SetPath(true, 0)
+		writing := make(chan error, 1)
+		go func() {
+			_, err := streams[2].Write(make([]byte, 10*chunkSize))
+			writing <- err
+		}()
+		if err := <-writing; err != nil {
+			t.Errorf("live link: %v", err)
+		}
+		synctest.Wait()
+		_, err := streams[0].Write([]byte("x"))
+		if end, ok := errors.AsType[*LinkError](err); !ok || end.Code != CodeBudget {
+			t.Errorf("the link held for longest: %v, want that the budget ended it", err)
+		}
+		if st := worlds[1].client.Status(); st.State != StateHeld {
+			t.Errorf("the other held link is %v", st.State)
+		}
+		if used := budget.Used(); used > budget.max+chunkSize {
+			t.Errorf("%d bytes of %d taken", used, budget.max)
+		}
+	})
+}
+
+// TestBudgetHoldsBackALiveLink leaves nothing to end: the writer waits, and goes on as the peer acknowledges.
+func TestBudgetHoldsBackALiveLink(t *testing.T) {
+	budget := NewBudget(2 * chunkSize)
+	w := newWorld(t, worldOptions{client: func(c *ClientConfig) { c.Budget = budget }})
+	w.connect(nil)
+	for n := range 4 {
+		if err := echoOne(w, uint64(n), 1<<20); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = w.client.Close("done")
+	if used := budget.Used(); used != 0 {
+		t.Errorf("%d bytes taken after the end", used)
+	}
+}
+
+// TestSendBuffer compares the buffer with a plain slice.
+func TestSendBuffer(t *testing.T) {
+	var s sendBuffer
+	var model []byte
+	taken := 0
+	r := uint64(1)
+	for range 3000 {
+		r = mix(r)
+		n := int(r % 50_000)
+		missing := s.missing(n)
+		s.grow(missing)
+		taken += missing
+		at := int(r >> 20 % 1000)
+		s.write(modelData[at:][:n])
+		model = append(model, modelData[at:][:n]...)
+		from := s.start + r>>32%(uint64(len(model))+1)
+		m := int(min(r>>40%100_000, s.end-from))
+		if got := s.appendTo(nil, from, m); string(got) != string(model[from-s.start:][:m]) {
+			t.Fatalf("bytes [%d, +%d) of [%d, %d) differ", from, m, s.start, s.end)
+		}
+		to := s.start + r>>48%(uint64(len(model))+1)
+		if len(model) > 1<<20 {
+			to = s.end
+		}
+		model = model[to-s.start:]
+		taken -= s.release(to, 0)
+		if taken != len(s.chunks) || (len(model) == 0 && taken != 0) || taken > len(model)/chunkSize+2 {
+			t.Fatalf("%d chunks taken, %d there, for %d bytes", taken, len(s.chunks), len(model))
+		}
+	}
+}
