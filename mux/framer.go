@@ -197,9 +197,10 @@ func (f *framer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close ends the link: yamux calls it when its session ends.
+// Close is called by yamux when its session ends. If the link has not ended before, yamux has found a fault in the
+// frames: a window overrun.
 func (f *framer) Close() error {
-	f.l.end(&LinkError{Code: CodeNormal, Text: "session closed"}, true)
+	f.l.end(&LinkError{Code: CodeProtocol, Text: "stream frames are not what yamux allows"}, true)
 	return nil
 }
 
@@ -309,13 +310,18 @@ func (f *framer) writeData(s *Stream, p []byte) error {
 	var h [frameHeader]byte
 	putFrame(&h, frameData, 0, s.id, uint32(len(p)))
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	if s.reset.Load() || s.localFIN {
+		f.mu.Unlock()
 		f.l.unreserve(frameHeader + len(p))
 		return errCanceled
 	}
 	s.window -= int64(len(p))
-	return f.l.append(h[:], p, frameHeader+len(p))
+	now, err := f.l.appendData(h[:], p, frameHeader+len(p))
+	f.mu.Unlock()
+	if now {
+		f.l.sendNow()
+	}
+	return err
 }
 
 func putFrame(h *[frameHeader]byte, typ byte, flags uint16, id, length uint32) {

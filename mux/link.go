@@ -11,7 +11,8 @@ import (
 // link is a resumable byte stream in each direction. It belongs to one client and one daemon and outlives its carriers,
 // of which it has one at a time or none.
 //
-// Who does what: pump is the only goroutine that sends on the carrier, and it composes each message just in time; next
+// Who does what: one at a time (busy) composes a message just in time and sends it: the pump, or a
+// writer when the link was quiet; next
 // is called by one reader (yamux's receive loop) and is the only one that receives; writers reserve room, then append.
 // The owner of a carrier (Serve) attaches it and watches its path. Timers run on the time package's goroutines.
 //
@@ -54,6 +55,7 @@ type link struct {
 	sendMax   int        // the most to keep for sending again
 	closing   *LinkError // set while an end waits for what was written to be acknowledged
 	closingBy time.Time
+	busy      bool // somebody is composing or sending a message
 	sayClose  bool // the pump still has to send CLOSE
 	farewell  *time.Timer
 

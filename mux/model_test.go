@@ -131,7 +131,14 @@ func (e *modelEnd) run(l *link) {
 			if r>>20%16 == 0 {
 				time.Sleep(time.Duration(r>>24%2000) * time.Millisecond)
 			}
-			if l.reserve(w, len(part), nil, nil) != nil || l.append(part, nil, len(part)) != nil {
+			if l.reserve(w, len(part), nil, nil) != nil {
+				return
+			}
+			now, err := l.appendData(part, nil, len(part))
+			if now {
+				l.sendNow()
+			}
+			if err != nil {
 				return
 			}
 			rest = rest[len(part):]

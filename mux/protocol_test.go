@@ -130,11 +130,14 @@ func FuzzMessages(f *testing.F) {
 			if err != nil {
 				return
 			}
+			if l.err() != nil {
+				return
+			}
 			l.mu.Lock()
 			if l.received > l.limitSent || len(data) > len(msg) || l.buf.start > l.maxSent || l.sent > l.buf.end || l.sent < l.buf.start {
 				t.Errorf("after %x: received %d, limit %d, acknowledged %d, sent %d of %d", msg, l.received, l.limitSent, l.buf.start, l.sent, l.buf.end)
 			}
-			if l.endErr == nil && l.sendable() {
+			if l.sendable() {
 				l.compose(att, make([]byte, 0, 1<<17))
 			}
 			l.mu.Unlock()

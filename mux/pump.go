@@ -18,19 +18,52 @@ func (l *link) pump() {
 		if att == nil {
 			return
 		}
-		err := att.carrier.Send(m.b[:n])
-		m.put()
-		if err != nil {
-			l.detach(att, fmt.Errorf("send: %w", err))
-		}
+		l.transmit(att, m, n)
 	}
+}
+
+// transmit sends a composed message. The caller has set busy, and this clears it.
+func (l *link) transmit(att *attachment, m *messageBuffer, n int) {
+	err := att.carrier.Send(m.b[:n])
+	m.put()
+	l.mu.Lock()
+	l.busy = false
+	more := l.endErr != nil || l.sendable()
+	l.mu.Unlock()
+	if err != nil {
+		l.detach(att, fmt.Errorf("send: %w", err))
+	}
+	if more {
+		signal(l.kick)
+	}
+}
+
+// sendNow sends what appendData has appended, in the writer's own goroutine: it saves a keystroke the way through the
+// pump.
+func (l *link) sendNow() {
+	l.mu.Lock()
+	att := l.att
+	if l.endErr != nil || !l.sendable() {
+		l.busy = false
+		l.mu.Unlock()
+		signal(l.kick)
+		return
+	}
+	m := getMessage(att.head + att.max + att.tail)
+	b := l.compose(att, m.b[:att.head])
+	l.mu.Unlock()
+	l.transmit(att, m, len(b))
 }
 
 // nextMessage waits for something to send and composes it into m.b[:n]; att is nil when the link has ended.
 func (l *link) nextMessage() (att *attachment, m *messageBuffer, n int) {
 	for {
 		l.mu.Lock()
-		if l.endErr != nil && !l.sayClose {
+		switch att = l.att; {
+		case l.busy:
+			// A writer sends its own; it kicks when it is done and there is more.
+		case l.endErr != nil && (!l.sayClose || att == nil):
+			l.sayClose = false
 			old := l.detachLocked(l.endErr)
 			l.mu.Unlock()
 			l.closeGone(old)
@@ -38,13 +71,8 @@ func (l *link) nextMessage() (att *attachment, m *messageBuffer, n int) {
 				l.farewell.Stop()
 			}
 			return nil, nil, 0
-		}
-		if att = l.att; l.sayClose && att == nil {
-			l.sayClose = false
-			l.mu.Unlock()
-			continue
-		}
-		if att != nil && l.sendable() {
+		case l.sendable():
+			l.busy = true
 			m = getMessage(att.head + att.max + att.tail)
 			b := l.compose(att, m.b[:att.head])
 			l.mu.Unlock()

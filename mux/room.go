@@ -141,6 +141,36 @@ func (l *link) roomFor(n int) (ok bool, victim *link) {
 func (l *link) append(a, b []byte, reserved int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.appendLocked(a, b, reserved); err != nil {
+		return err
+	}
+	if l.sendable() {
+		signal(l.kick)
+	}
+	return nil
+}
+
+// appendData is append for a writer that has no lock and may wait for the carrier. now says that it shall call sendNow:
+// the link was quiet (all was acknowledged, so that the carrier will hardly block) and the write is small.
+func (l *link) appendData(a, b []byte, reserved int) (now bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	quiet := !l.busy && l.buf.start == l.buf.end && len(b) <= smallWrite
+	if err := l.appendLocked(a, b, reserved); err != nil {
+		return false, err
+	}
+	switch {
+	case !l.sendable():
+	case quiet:
+		l.busy = true
+		return true, nil
+	default:
+		signal(l.kick)
+	}
+	return false, nil
+}
+
+func (l *link) appendLocked(a, b []byte, reserved int) error {
 	l.reserved -= reserved
 	if l.endErr != nil {
 		return l.endErr
@@ -154,9 +184,6 @@ func (l *link) append(a, b []byte, reserved int) error {
 	l.buf.write(a)
 	l.buf.write(b)
 	l.startWaiting()
-	if l.sendable() {
-		signal(l.kick)
-	}
 	return nil
 }
 

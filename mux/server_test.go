@@ -449,7 +449,7 @@ func TestSmallCarrierIsRefused(t *testing.T) {
 
 func FuzzHello(f *testing.F) {
 	key, sign := testKey(1)
-	good, err := appendHello(nil, Hello{Version: 1, Key: key, Name: "n", LinkID: newLinkID()}, sign)
+	good, err := appendHello(nil, Hello{Version: 1, Key: key, Name: "n", LinkID: LinkID{1}}, sign)
 	if err != nil {
 		f.Fatal(err)
 	}
