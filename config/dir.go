@@ -24,6 +24,9 @@ const (
 	// lockPoll is the pause between two tries to take the lock: flock cannot
 	// wait with a time limit.
 	lockPoll = 10 * time.Millisecond
+	// renameTimeout is how long a file that another process reads is waited
+	// for, on Windows. Reading takes less than a millisecond.
+	renameTimeout = 2 * time.Second
 )
 
 const lockFile = ".lock"
@@ -184,10 +187,30 @@ func (d *Dir) write(name string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := d.root.Rename(tmp, name); err != nil {
+	if err := d.rename(tmp, name); err != nil {
 		return err
 	}
 	return d.sync()
+}
+
+// rename replaces a file. On Windows that fails while another process has the
+// file open, as `culvert expose` has for a moment whenever it looks at a grant.
+func (d *Dir) rename(from, to string) error {
+	deadline := time.NewTimer(renameTimeout)
+	defer deadline.Stop()
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for {
+		err := d.root.Rename(from, to)
+		if err == nil || !isInUse(err) {
+			return err
+		}
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			return err
+		}
+	}
 }
 
 // sync makes renames and removals durable.

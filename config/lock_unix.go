@@ -30,3 +30,6 @@ func tryLock(f *os.File) (bool, error) {
 
 // syncDir makes a rename inside the directory durable.
 func syncDir(dir *os.File) error { return dir.Sync() }
+
+// isInUse: a rename here never minds who has the file open.
+func isInUse(error) bool { return false }

@@ -25,3 +25,8 @@ func tryLock(f *os.File) (bool, error) {
 // syncDir does nothing: Windows cannot flush a directory handle, and NTFS
 // journals the rename itself.
 func syncDir(*os.File) error { return nil }
+
+// isInUse tells whether a rename failed because somebody has the file open.
+func isInUse(err error) bool {
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+}

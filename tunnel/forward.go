@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// noCancel is for calls that take a context and do not block.
-var noCancel = context.Background()
-
 // ForwardConfig says what a forward does.
 type ForwardConfig struct {
 	Spec   ForwardSpec // required
@@ -40,16 +37,6 @@ type ForwardConfig struct {
 	OnRefuse func(ConnInfo, error) // the local connection was reset instead: *StatusError, ErrBusy, ErrHeld, or the opener's error
 
 	Logger *slog.Logger // nil: no log
-}
-
-// ConnInfo is one local connection of a forward.
-type ConnInfo struct {
-	ID        uint64 // unique within the Forward
-	From      net.Addr
-	Target    string
-	Since     time.Time
-	BytesUp   int64 // to the target so far
-	BytesDown int64 // from the target so far
 }
 
 // ForwardStats counts the connections of a forward.
@@ -106,17 +93,24 @@ func (f *Forward) Spec() ForwardSpec { return f.cfg.Spec }
 // Bind opens the listener; connections wait in the system's queue until Run.
 // Errors are *BindError. A second call returns the first one's address.
 func (f *Forward) Bind() (net.Addr, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock() // binding does not block
-	if f.ln != nil {
-		return f.ln.Addr(), nil
+	if a := f.Addr(); a != nil {
+		return a, nil
 	}
 	ln, err := listen(f.cfg.Spec, f.cfg.SuggestedPort)
 	if err != nil {
 		return nil, err
 	}
-	f.ln = ln
-	return ln.Addr(), nil
+	f.mu.Lock()
+	first := f.ln == nil
+	if first {
+		f.ln = ln
+	}
+	bound := f.ln.Addr()
+	f.mu.Unlock()
+	if !first {
+		_ = ln.Close() // another Bind was first, and its listener is used
+	}
+	return bound, nil
 }
 
 // Addr is where the forward listens; nil before Bind and after Close.
@@ -206,71 +200,4 @@ func (f *Forward) accepted(ctx context.Context, c net.Conn) {
 		return
 	}
 	f.conns.Go(func() { fc.run(ctx) })
-}
-
-// forwarded is one local connection.
-type forwarded struct {
-	f        *Forward
-	local    duplex
-	info     ConnInfo
-	up, down atomic.Int64
-	open     bool // the target is connected; owned by the goroutine that reads the stream, then by run
-}
-
-// run opens a stream and copies until both directions have ended.
-func (fc *forwarded) run(ctx context.Context) {
-	f := fc.f
-	defer f.active.Add(-1)
-	if f.cfg.RefuseWhenHeld && !f.cfg.Live() {
-		fc.refuse(ErrHeld)
-		return
-	}
-	// What the program sends meanwhile waits in its socket.
-	openCtx, cancel := context.WithTimeout(ctx, f.cfg.OpenTimeout)
-	conn, err := Start(openCtx, f.cfg.Opener, f.cfg.Spec.Target)
-	cancel()
-	if err != nil {
-		fc.refuse(err)
-		return
-	}
-	conn.onOK = fc.opened
-	stop := context.AfterFunc(ctx, func() {
-		_ = fc.local.Reset()
-		_ = conn.Reset()
-	})
-	defer stop()
-	err = pipe(fc.local, conn, bothCounters{&fc.up, &f.up}, bothCounters{&fc.down, &f.down})
-	if !fc.open {
-		fc.refuse(err)
-		return
-	}
-	f.log.Debug("connection ended", "target", f.cfg.Spec.Target, "id", fc.info.ID, "err", err)
-	if f.cfg.OnClose != nil {
-		f.cfg.OnClose(fc.snapshot(), err)
-	}
-}
-
-func (fc *forwarded) opened() {
-	fc.open = true
-	fc.f.opened.Add(1)
-	if fc.f.cfg.OnOpen != nil {
-		fc.f.cfg.OnOpen(fc.snapshot())
-	}
-}
-
-// refuse resets the local connection, so that the program sees a refused
-// connection and not an empty one.
-func (fc *forwarded) refuse(err error) {
-	_ = fc.local.Reset()
-	fc.f.refused.Add(1)
-	fc.f.log.Debug("connection refused", "target", fc.info.Target, "id", fc.info.ID, "err", err)
-	if fc.f.cfg.OnRefuse != nil {
-		fc.f.cfg.OnRefuse(fc.snapshot(), err)
-	}
-}
-
-func (fc *forwarded) snapshot() ConnInfo {
-	info := fc.info
-	info.BytesUp, info.BytesDown = fc.up.Load(), fc.down.Load()
-	return info
 }

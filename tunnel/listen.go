@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,7 +95,8 @@ func listenUnix(path string) (net.Listener, error) {
 
 // bindUnix binds a socket that its owner alone may connect to.
 func bindUnix(path string) (net.Listener, error) {
-	ln, err := unixListenConfig().Listen(noCancel, "unix", path)
+	// A context has nothing to cancel here: no name is resolved.
+	ln, err := unixListenConfig().Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, err
 	}

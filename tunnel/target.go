@@ -97,7 +97,7 @@ func parseTargetAddress(s string) (Target, error) {
 			}
 			return Target{}, err
 		}
-		return Target{Network: NetworkTCP, Address: net.JoinHostPort("localhost", s), Port: port}, nil
+		return Target{Network: NetworkTCP, Address: net.JoinHostPort("localhost", strconv.Itoa(port)), Port: port}, nil
 	}
 	host, portText, err := splitHostPort(s)
 	if err != nil {

@@ -15,6 +15,7 @@ func TestParseTarget(t *testing.T) {
 		want Target
 	}{
 		{"3000", Target{Name: "3000", Network: "tcp", Address: "localhost:3000", Port: 3000}},
+		{"0080", Target{Name: "80", Network: "tcp", Address: "localhost:80", Port: 80}},
 		{"web=3000", Target{Name: "web", Network: "tcp", Address: "localhost:3000", Port: 3000}},
 		{"web=:3000", Target{Name: "web", Network: "tcp", Address: "localhost:3000", Port: 3000}},
 		{"127.0.0.1:22", Target{Name: "22", Network: "tcp", Address: "127.0.0.1:22", Port: 22}},
@@ -146,7 +147,7 @@ func TestCheckRef(t *testing.T) {
 }
 
 func FuzzParseTarget(f *testing.F) {
-	for _, s := range []string{"3000", "web=3000", "db=unix:/run/x.sock", "lan=10.0.0.0/8:443", "v6=[fd00::/8]:*", "[::1]:80", `unix:C:\x.sock`} {
+	for _, s := range []string{"3000", "0001", "web=3000", "db=unix:/run/x.sock", "lan=10.0.0.0/8:443", "v6=[fd00::/8]:*", "[::1]:80", `unix:C:\x.sock`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
