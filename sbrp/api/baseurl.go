@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -50,7 +51,13 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("check control plane URL: it ends after the host and port; leave path and query out")
 	}
 	host, _, _ := strings.Cut(strings.ToLower(u.Hostname()), "%")
+	if !isHost(host) {
+		return nil, errors.New("check control plane URL: the host must be an address, or a name of ASCII letters, digits, - . and _")
+	}
 	port := u.Port()
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		return nil, errors.New("check control plane URL: the port must be 1 to 65535")
+	}
 	if scheme == "https" && port == "443" || scheme == "http" && port == "80" {
 		port = ""
 	}
@@ -61,6 +68,20 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		host = "[" + host + "]"
 	}
 	return &url.URL{Scheme: scheme, Host: host}, nil
+}
+
+// isHost keeps out what a URL may carry escaped, and a name that has two forms (an
+// international one must be written as xn--…).
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	for i := range len(s) {
+		if c := s[i]; c != '-' && c != '.' && c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func loopback(host string) bool {

@@ -45,6 +45,12 @@ func TestCheckBaseURL(t *testing.T) {
 		{"https://relay.example.org?", false, false},
 		{"https://relay.example.org#geheim", false, false},
 		{"https://relay.example.org:port", false, false},
+		{"https://relay.example.org:0", false, false},
+		{"https://relay.example.org:65536", false, false},
+		{"https://relay%20example.org", false, false},
+		{"https://%25", false, false},
+		{"https://bücher.example", false, false},
+		{"https://xn--bcher-kva.example", true, true},
 		{"https://geheim:pw@relay example.org", false, false},
 		{"https://relay.example.org\n", false, false},
 	}
