@@ -1,14 +1,16 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http/httptest"
-	"strings"
+	"net"
+	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"culvert/sbrp"
@@ -56,17 +58,54 @@ func clientToken(daemonID string, sid sbrp.SessionID) string {
 	return mint(openClaims{Role: sbrp.RoleClient, Daemon: daemonID, Session: uint64(sid), Scopes: []string{token.ScopeSessionCreate}})
 }
 
-// rig is a relay on loopback.
+// rig is a relay and a way to reach it: loopback, or pipes in memory inside a synctest bubble.
 type rig struct {
-	t   testing.TB
-	srv *relay.Server
-	url string
+	t     testing.TB
+	srv   *relay.Server
+	url   string
+	pipes *pipeListener // nil: loopback
 
-	stop func() // ends the relay and waits for it; more than once does no harm
+	panics uint64 // that the test wanted
+
+	stopRelay func() // ends Run and waits for it; the HTTP server goes on
+	stop      func() // ends both; more than once does no harm
 }
 
 func newRig(t testing.TB, mod func(*relay.Config)) *rig {
 	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := t.(*testing.B); !ok {
+		l = smallBuffers{l}
+	}
+	return startRig(t, mod, l, nil)
+}
+
+// smallBuffers gives the relay's sockets so little room that tests about slow peers need not move megabytes.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		err = errors.Join(tcp.SetWriteBuffer(64<<10), tcp.SetReadBuffer(64<<10))
+	}
+	return c, err
+}
+
+// bubble runs f on a fake clock. Connections are pipes; nothing on them waits but for the other end.
+func bubble(t *testing.T, mod func(*relay.Config), f func(t *testing.T, r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		r := startRig(t, mod, l, l)
+		f(t, r)
+		r.stop()
+	})
+}
+
+func startRig(t testing.TB, mod func(*relay.Config), l net.Listener, pipes *pipeListener) *rig {
 	cfg := relay.Config{Verifier: openVerifier{}, Logger: slog.New(slog.DiscardHandler)}
 	if mod != nil {
 		mod(&cfg)
@@ -75,28 +114,71 @@ func newRig(t testing.TB, mod func(*relay.Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hs := httptest.NewUnstartedServer(srv)
-	hs.Listener = wsconn.NewListener(hs.Listener)
-	hs.Start()
+	hs := &http.Server{Handler: srv}
+	served := make(chan error, 1)
+	go func() { served <- hs.Serve(wsconn.NewListener(l)) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- srv.Run(ctx) }()
-	r := &rig{t: t, srv: srv, url: strings.Replace(hs.URL, "http", "ws", 1)}
-	r.stop = sync.OnceFunc(func() {
+	r := &rig{t: t, srv: srv, url: "ws://" + l.Addr().String(), pipes: pipes}
+	r.stopRelay = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
-		hs.Close()
+	})
+	r.stop = sync.OnceFunc(func() {
+		r.stopRelay()
+		if err := hs.Close(); err != nil {
+			t.Errorf("close server: %v", err)
+		}
+		<-served
+		if n := srv.Stats(); n.Clients != 0 || n.Daemons != 0 || n.Paired+n.Paused+n.Pending != 0 || n.QueuedBytes != 0 || n.Panics != r.panics || srv.Slots() != 0 {
+			t.Errorf("after Run: %+v", n)
+		}
 	})
 	t.Cleanup(r.stop)
 	return r
+}
+
+// pipeListener listens in memory.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
+	a, b := net.Pipe()
+	select {
+	case l.conns <- b:
+		return a, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 }
 
 // end is a scripted end of a WebSocket. A goroutine reads what comes.
 type end struct {
 	t    testing.TB
 	conn *wsconn.Conn
+	net  net.Conn // below conn, for what a library would not send
 	got  chan []byte
 	err  error // after got is closed
 }
@@ -111,15 +193,26 @@ func (r *rig) dial(tok string) *end {
 }
 
 func (r *rig) tryDial(tok string) (*end, error) {
-	return dialWith(r.t, r.url, wsconn.DialOptions{Token: tok})
+	return r.dialWith(wsconn.DialOptions{Token: tok})
 }
 
-func dialWith(t testing.TB, url string, o wsconn.DialOptions) (*end, error) {
-	conn, err := wsconn.Dial(context.Background(), url, o)
+func (r *rig) dialWith(o wsconn.DialOptions) (*end, error) {
+	var below net.Conn
+	o.NetDial = func(ctx context.Context, network, address string) (c net.Conn, err error) {
+		if r.pipes != nil {
+			c, err = r.pipes.dial(ctx, network, address)
+		} else {
+			var d net.Dialer
+			c, err = d.DialContext(ctx, network, address)
+		}
+		below = c
+		return c, err
+	}
+	conn, err := wsconn.Dial(context.Background(), r.url, o)
 	if err != nil {
 		return nil, err
 	}
-	e := &end{t: t, conn: conn, got: make(chan []byte, 1000)}
+	e := &end{t: r.t, conn: conn, net: below, got: make(chan []byte, 1000)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -134,7 +227,7 @@ func dialWith(t testing.TB, url string, o wsconn.DialOptions) (*end, error) {
 			e.got <- buf[:n]
 		}
 	}()
-	t.Cleanup(func() {
+	r.t.Cleanup(func() {
 		conn.CloseNow()
 		for range e.got {
 		}
@@ -181,10 +274,11 @@ func acceptFrame(sid sbrp.SessionID) []byte {
 	return sbrp.AppendFrame(nil, sbrp.FrameHandshakeAccept, sid, make([]byte, sbrp.AcceptSize))
 }
 
+// dataFrame returns a Data frame whose bytes depend on their place and on seed.
 func dataFrame(sid sbrp.SessionID, size int, seed byte) []byte {
-	p := make([]byte, size)
-	for i := range p {
-		p[i] = byte(i) ^ seed
+	p := bytes.Repeat([]byte{seed}, size)
+	for i := 0; i < size; i += 997 {
+		p[i] ^= byte(i / 997)
 	}
 	return sbrp.AppendFrame(nil, sbrp.FrameData, sid, p)
 }
@@ -203,6 +297,24 @@ func (e *end) sync() {
 	e.want(sbrp.AppendPong(nil, []byte("sync")))
 }
 
+// chatter returns after some frames have gone to and fro, whatever else comes.
+func (e *end) chatter() {
+	e.t.Helper()
+	for range 100 {
+		e.send(sbrp.AppendPing(nil, []byte("again")))
+		for {
+			b, ok := e.next()
+			if !ok {
+				e.t.Fatal(e.err)
+			}
+			if b[0] == byte(sbrp.FramePong) {
+				break
+			}
+		}
+	}
+}
+
+// patience is how long a real clock may need for what happens at once. A fake clock jumps over it.
 const patience = 10 * time.Second
 
 func (e *end) next() ([]byte, bool) {
@@ -294,4 +406,24 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// quiet fails the test if anything has come. Inside a bubble only.
+func (e *end) quiet() {
+	e.t.Helper()
+	synctest.Wait()
+	select {
+	case b, ok := <-e.got:
+		if !ok {
+			e.t.Fatalf("connection ended: %v", e.err)
+		}
+		e.t.Fatalf("got %s, want nothing", describe(b))
+	default:
+	}
+}
+
+// wait lets time pass. Inside a bubble only.
+func wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

@@ -1,0 +1,38 @@
+package relay
+
+import "culvert/sbrp"
+
+// Row is one row of the table of states, as words.
+type Row struct {
+	State, Event, Next string
+	ToClient, ToDaemon sbrp.Code
+}
+
+// Rows returns the table of states.
+func Rows() []Row {
+	var rows []Row
+	for _, t := range transitions {
+		rows = append(rows, Row{t.state.String(), t.event.String(), t.next.String(), t.toClient, t.toDaemon})
+	}
+	return rows
+}
+
+// Break makes the next frame of a client provoke a failure of the relay's own.
+func (s *Server) Break(daemonID string, id sbrp.SessionID) {
+	s.mu.Lock()
+	sl := s.slots[daemonID]
+	s.mu.Unlock()
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	sl.sessions[id].client.session = nil
+}
+
+// MaxTold is the bound of what is remembered for each daemon.
+const MaxTold = maxTold
+
+// Slots returns how many daemons are known.
+func (s *Server) Slots() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.slots)
+}
