@@ -67,6 +67,6 @@ unix socket, or a network with a port.`,
 func (a *app) exposeEvent(e service.Event) {
 	a.print.event(e)
 	if e.Event == service.EventPairingCode {
-		a.showQR(e.PairingCode, e.ExpiresAt.Sub(time.Now()))
+		a.showQR(e.PairingCode, time.Until(e.ExpiresAt))
 	}
 }

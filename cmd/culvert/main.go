@@ -21,7 +21,7 @@ func run(a *app, args []string) int {
 	context.AfterFunc(ctx, stop) // from now on signals have their default action again
 
 	root := newRootCmd(a)
-	root.SetArgs(args)
+	root.SetArgs(keysLast(args))
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.started {
 		err = asUsage(err) // cobra's own complaints

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -98,19 +97,4 @@ func subcommandArgs(cmd *cobra.Command, args []string) error {
 		mend = cmd.CommandPath() + " " + strings.Join(near, ", "+cmd.CommandPath()+" ")
 	}
 	return usagef(mend, "%s has no command %q", cmd.CommandPath(), args[0])
-}
-
-// words checks how many arguments there are. It does not repeat them: one may be a secret
-// that stands in the wrong place.
-func words(least, most int, missing string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		mend := strings.TrimSuffix(cmd.UseLine(), " [flags]")
-		switch {
-		case len(args) < least:
-			return usagef(mend, "%s: %w", cmd.Name(), errors.New(missing))
-		case most >= 0 && len(args) > most:
-			return usagef(mend, "%s takes %s, not %d", cmd.Name(), count(most, "argument"), len(args))
-		}
-		return nil
-	}
 }
