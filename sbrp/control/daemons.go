@@ -125,8 +125,13 @@ type registration struct {
 // and brings it up to date; the id is random and stays. Errors: ErrNameTaken,
 // errUnproven.
 func (s *Store) register(ctx context.Context, r registration, now time.Time) (Daemon, error) {
-	var d Daemon
-	err := s.update(ctx, func(tx *sql.Tx) error {
+	// Thousands of daemons come back at once when a relay has restarted, and mostly
+	// nothing has changed: that costs a read, not an fsync.
+	d, err := findDaemon(ctx, s.read, `m.account = ? AND m.public_key = ?`, r.account, r.key[:])
+	if err == nil && d.KeyID == r.keyID && !d.Revoked && d.Proven == r.proven && (r.name == "" || r.name == d.Name) {
+		return d, nil
+	}
+	err = s.update(ctx, func(tx *sql.Tx) error {
 		var err error
 		d, err = findDaemon(ctx, tx, `m.account = ? AND m.public_key = ?`, r.account, r.key[:])
 		if err != nil && !errors.Is(err, ErrNotFound) {
