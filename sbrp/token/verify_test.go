@@ -144,11 +144,13 @@ func TestVerifyBad(t *testing.T) {
 }
 
 // TestVerifyOrder spoils tokens in two places: the earlier rule must be the one
-// that refuses.
+// that refuses. Two bad tokens per rule are enough here.
 func TestVerifyOrder(t *testing.T) {
 	v := verifier(t)
-	for i, a := range badTokens {
-		for _, b := range badTokens[i+1:] {
+	count := map[token.Rule]int{}
+	bad := slices.DeleteFunc(slices.Clone(badTokens), func(b badToken) bool { count[b.rule]++; return count[b.rule] > 2 })
+	for i, a := range bad {
+		for _, b := range bad[i+1:] {
 			first, second := slices.Index(ruleOrder, a.rule), slices.Index(ruleOrder, b.rule)
 			if first == second {
 				continue
