@@ -66,6 +66,7 @@ type rig struct {
 	pipes *pipeListener // nil: loopback
 
 	panics uint64 // that the test wanted
+	fault  int    // for dialFaulty
 
 	stopRelay func() // ends Run and waits for it; the HTTP server goes on
 	stop      func() // ends both; more than once does no harm
@@ -196,6 +197,14 @@ func (r *rig) tryDial(tok string) (*end, error) {
 	return r.dialWith(wsconn.DialOptions{Token: tok})
 }
 
+// dialFaulty is dial for a connection whose n-th write fails half-way, the request counted.
+func (r *rig) dialFaulty(tok string, n int) *end {
+	r.t.Helper()
+	r.fault = n
+	defer func() { r.fault = 0 }()
+	return r.dial(tok)
+}
+
 func (r *rig) dialWith(o wsconn.DialOptions) (*end, error) {
 	var below net.Conn
 	o.NetDial = func(ctx context.Context, network, address string) (c net.Conn, err error) {
@@ -206,6 +215,9 @@ func (r *rig) dialWith(o wsconn.DialOptions) (*end, error) {
 			c, err = d.DialContext(ctx, network, address)
 		}
 		below = c
+		if r.fault > 0 && err == nil {
+			c = &faulty{c, r.fault}
+		}
 		return c, err
 	}
 	conn, err := wsconn.Dial(context.Background(), r.url, o)
