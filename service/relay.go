@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -90,6 +91,8 @@ func newHub(o RelayOptions, store *control.Store, publicURL string) (*hub, error
 		RelayURL: func() string { return relayURL(publicURL) },
 		Online:   func(id string) bool { return h.relay.Online(id) },
 		Logger:   log,
+
+		RemoteAddr: remoteAddr(o.BehindProxy),
 	})
 	if err != nil {
 		return nil, errorf(CodeConfig, "relay", "", "set up control plane: %w", err)
@@ -108,10 +111,7 @@ func newHub(o RelayOptions, store *control.Store, publicURL string) (*hub, error
 
 func (h *hub) handler() http.Handler {
 	m := http.NewServeMux()
-	ctl := h.control.Handler()
-	for _, p := range []string{"/api/", "/.well-known/", "/healthz", "/readyz"} {
-		m.Handle(p, ctl)
-	}
+	m.Handle("/", h.control.Handler()) // which answers unknown paths in JSON
 	m.Handle("/{$}", h.relay)
 	m.Handle("/relay", h.relay)
 	return m
@@ -257,4 +257,21 @@ func ensureAdminKey(ctx context.Context, dir *config.Dir, store *control.Store) 
 		return false, errorf(CodeConfig, "state_dir", "", "write admin key: %w", err)
 	}
 	return true, nil
+}
+
+// remoteAddr says where a request comes from, for rate limits: nil means its TCP peer.
+// Behind a proxy it is the last address that the proxy has added to X-Forwarded-For; those
+// before it are the client's own words.
+func remoteAddr(behindProxy bool) func(*http.Request) netip.Addr {
+	if !behindProxy {
+		return nil
+	}
+	return func(r *http.Request) netip.Addr {
+		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		if a, err := netip.ParseAddr(strings.TrimSpace(hops[len(hops)-1])); err == nil {
+			return a.Unmap()
+		}
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero if it cannot be read: all such share one bucket
+		return peer.Addr().Unmap()
+	}
 }
