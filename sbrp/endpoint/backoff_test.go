@@ -1,8 +1,12 @@
 package endpoint
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"culvert/sbrp/wsconn"
 )
 
 func TestBackoffBounds(t *testing.T) {
@@ -77,5 +81,25 @@ func TestThrottle(t *testing.T) {
 	now = now.Add(throttleForget + time.Second)
 	if d := th.limited(now).Sub(now); d > throttleMin {
 		t.Errorf("pause after a quiet time = %v, want at most %v", d, throttleMin)
+	}
+}
+
+func TestLeastPause(t *testing.T) {
+	tests := []struct {
+		name     string
+		err      error
+		min, max time.Duration
+	}{
+		{"nothing said", errors.New("no route"), 0, 0},
+		{"dial failed", &wsconn.DialError{Hop: wsconn.HopTCP}, 0, 0},
+		{"Retry-After", fmt.Errorf("connect: %w", &wsconn.DialError{RetryAfter: 20 * time.Second}), 20 * time.Second, 20 * time.Second},
+		{"absurd Retry-After", &wsconn.DialError{RetryAfter: time.Hour}, maxRetryAfter, maxRetryAfter},
+		{"evicted", fmt.Errorf("read: %w", &wsconn.CloseError{Code: wsconn.StatusPolicy}), evictedPause / 2, evictedPause},
+		{"relay goes down", &wsconn.CloseError{Code: wsconn.StatusGoingAway}, 0, 0},
+	}
+	for _, tt := range tests {
+		if d := leastPause(tt.err); d < tt.min || d > tt.max {
+			t.Errorf("%s: leastPause = %v, want within [%v, %v]", tt.name, d, tt.min, tt.max)
+		}
 	}
 }

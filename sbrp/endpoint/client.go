@@ -55,6 +55,9 @@ func (c ClientConfig) withDefaults() (ClientConfig, error) {
 	if c.Expected.IsZero() {
 		return c, errors.New("dial session: Expected is zero: the daemon's identity key must be known before")
 	}
+	if c.HandshakeTimeout < 0 || c.PingInterval < 0 || c.DeadAfter < 0 || c.MaxPaused < 0 {
+		return c, errors.New("dial session: HandshakeTimeout, PingInterval, DeadAfter and MaxPaused must not be negative")
+	}
 	if c.SessionID == 0 {
 		id, err := sessionIDOf(c.Token)
 		if err != nil {
@@ -108,7 +111,7 @@ func DialSession(ctx context.Context, config ClientConfig) (*Session, error) {
 		return nil, fmt.Errorf("connect to relay: %w", err)
 	}
 	s.step(evOpen, nil, nil)
-	u := newUplink(w, c.liveness(), c.Logger)
+	u := newUplink(w, c.liveness(), 1, c.Logger)
 	keys, err := s.shake(ctx, c, u)
 	if err != nil {
 		u.fail(err)

@@ -77,8 +77,10 @@ func (c DaemonConfig) withDefaults() (DaemonConfig, error) {
 		return c, errors.New("new daemon: Connect is missing")
 	case c.Accept == nil:
 		return c, errors.New("new daemon: Accept is missing")
-	case c.MaxSessions < 0 || c.QueueBudget < 0 || c.Grace < 0:
-		return c, errors.New("new daemon: MaxSessions, QueueBudget and Grace must not be negative")
+	case c.MaxSessions < 0 || c.QueueBudget < 0:
+		return c, errors.New("new daemon: MaxSessions and QueueBudget must not be negative")
+	case c.Grace < 0 || c.HandshakeTimeout < 0 || c.PingInterval < 0 || c.DeadAfter < 0:
+		return c, errors.New("new daemon: Grace, HandshakeTimeout, PingInterval and DeadAfter must not be negative")
 	}
 	if c.OnState == nil {
 		c.OnState = func(DaemonState) {}

@@ -67,12 +67,13 @@ func TestNewDaemonConfig(t *testing.T) {
 		t.Errorf("NewDaemon: %v", err)
 	}
 	for name, spoil := range map[string]func(*endpoint.DaemonConfig){
-		"Identity":    func(c *endpoint.DaemonConfig) { c.Identity = nil },
-		"Connect":     func(c *endpoint.DaemonConfig) { c.Connect = nil },
-		"Accept":      func(c *endpoint.DaemonConfig) { c.Accept = nil },
-		"MaxSessions": func(c *endpoint.DaemonConfig) { c.MaxSessions = -1 },
-		"Grace":       func(c *endpoint.DaemonConfig) { c.Grace = -1 },
-		"QueueBudget": func(c *endpoint.DaemonConfig) { c.QueueBudget = -1 },
+		"Identity":     func(c *endpoint.DaemonConfig) { c.Identity = nil },
+		"Connect":      func(c *endpoint.DaemonConfig) { c.Connect = nil },
+		"Accept":       func(c *endpoint.DaemonConfig) { c.Accept = nil },
+		"MaxSessions":  func(c *endpoint.DaemonConfig) { c.MaxSessions = -1 },
+		"PingInterval": func(c *endpoint.DaemonConfig) { c.PingInterval = -1 },
+		"Grace":        func(c *endpoint.DaemonConfig) { c.Grace = -1 },
+		"QueueBudget":  func(c *endpoint.DaemonConfig) { c.QueueBudget = -1 },
 	} {
 		c := good
 		spoil(&c)
@@ -318,9 +319,10 @@ func TestControlAtDaemon(t *testing.T) {
 func TestLastWordsArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := make(chan []string, 1)
-		begin := make(chan struct{})
+		accepted, begin := make(chan struct{}), make(chan struct{})
 		r := start(t, sbrptest.NewRelay(), "", func(c *endpoint.DaemonConfig) {
 			c.Accept = func(s *endpoint.Session) {
+				close(accepted)
 				<-begin
 				var all []string
 				buf := make([]byte, sbrp.MaxFrame+1)
@@ -341,6 +343,7 @@ func TestLastWordsArrive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		<-accepted // a client that is gone before is nobody's session
 		for i := range 5 {
 			if err := c.Send(packet(numbered(i))); err != nil {
 				t.Fatal(err)
@@ -562,4 +565,40 @@ func TestShutdown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A side that has used up its sequence numbers ends the session, and the other
+// hears of it.
+func TestExhaustion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", nil)
+		x, y := r.dial(nil), r.dial(nil)
+		x.client.Exhaust()
+		if err := x.client.wantEnd(); !errors.Is(err, e2ee.ErrExhausted) {
+			t.Errorf("client's session ended with %v, want ErrExhausted", err)
+		}
+		x.daemon.wantCode(sbrp.CodeSessionEnded)
+		y.daemon.Exhaust()
+		if err := y.daemon.wantEnd(); !errors.Is(err, e2ee.ErrExhausted) {
+			t.Errorf("daemon's session ended with %v, want ErrExhausted", err)
+		}
+		y.client.wantCode(sbrp.CodeSessionExpired)
+		r.wantSignals(y.id, closed(y.id, sbrp.ReasonError))
+	})
+}
+
+// A relay that asks about sessions without end and does not read the answers is
+// given up, not fed with memory.
+func TestSignalsUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", func(c *endpoint.DaemonConfig) { c.MaxSessions = 4 })
+		x := r.dial(nil)
+		r.relay.FreezeDaemon(daemonID, true)
+		for i := 0; i < 5000 && r.relay.TellDaemon(daemonID, sbrp.SessionID(i+1000), sbrp.CodeSessionPending); i++ {
+		}
+		x.daemon.wantPath(true, 1)
+		if n := r.daemon.Stats().Losses; n != 1 {
+			t.Errorf("%d WebSockets lost, want 1", n)
+		}
+	})
 }

@@ -59,10 +59,12 @@ const (
 	// outboxLimit bounds the Pongs that wait to be written, and the refusals. Pongs
 	// beyond it are dropped: the relay asks again.
 	outboxLimit = 256
-	// outboxSignals bounds the Signals that wait. One per session and a
-	// few more; beyond it the WebSocket is given up, because a relay that asks
-	// for signals and does not read them is of no use.
-	outboxSignals = 2*defaultMaxSessions + outboxLimit
+	// outboxSignals bounds the Signals that wait, on top of four for each session
+	// that may be: one unasked and one asked for after a reconnect, one at the end,
+	// and as many again for sessions that the relay holds and we do not know. Beyond
+	// it the WebSocket is given up, because a relay that asks for signals and does
+	// not read them is of no use.
+	outboxSignals = 1024
 
 	// malformedLimit is the count of messages that are no frames after which a
 	// daemon gives up one WebSocket.
@@ -78,8 +80,16 @@ const (
 	throttleForget = 10 * time.Second
 
 	// stableAfter is how long a WebSocket must have lived for the backoff to
-	// start over.
-	stableAfter = 30 * time.Second
+	// start over: long enough that a relay which takes us and throws us out is not
+	// stormed, short enough that one which is restarted often finds us at once.
+	stableAfter = 5 * time.Second
+	// evictedPause is the least pause after the relay closed the WebSocket as a
+	// matter of policy: a second process with the same identity has taken our
+	// place, or we broke a rule. Coming back at once would make two daemons chase
+	// each other.
+	evictedPause = 5 * time.Second
+	// maxRetryAfter bounds what a relay's Retry-After can make us wait.
+	maxRetryAfter = 2 * time.Minute
 	// connectTimeout bounds one call of DaemonConfig.Connect.
 	connectTimeout = 60 * time.Second
 	// presenceMargin is how long a presence token must still be valid to be

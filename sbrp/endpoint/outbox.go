@@ -31,6 +31,8 @@ func (l *letter) frame() []byte { return l.b[:l.n] }
 // not stop our reading. It is bounded; see each add method for what happens
 // when it is full. Safe for concurrent use.
 type outbox struct {
+	limit int // of the whole queue; immutable
+
 	mu    sync.Mutex
 	queue []letter
 	pings int // Pings queued, at most one
@@ -42,7 +44,10 @@ type outbox struct {
 	wake chan struct{} // one slot: there is something to write
 }
 
-func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
+// newOutbox returns an outbox for an end with at most this many sessions.
+func newOutbox(sessions int) *outbox {
+	return &outbox{limit: outboxSignals + 4*sessions, wake: make(chan struct{}, 1)}
+}
 
 // addPing queues a Ping unless one is queued already: a second says nothing more.
 func (o *outbox) addPing(opaque []byte) {
@@ -73,11 +78,11 @@ func (o *outbox) addPong(ping []byte) bool {
 }
 
 // addSignal queues a Signal, and then is called once it was written. False
-// means that the relay has left outboxSignals unread: give the WebSocket up.
+// means that the relay has left too much unread: give the WebSocket up.
 func (o *outbox) addSignal(id sbrp.SessionID, s sbrp.Signal, r sbrp.Reason, then func()) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) >= outboxSignals {
+	if len(o.queue) >= o.limit {
 		return false
 	}
 	l := letter{then: then}

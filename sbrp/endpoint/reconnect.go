@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -37,7 +38,7 @@ func (d *Daemon) connectLoop(ctx context.Context) error {
 		case err != nil:
 			d.offline(err)
 		default:
-			err := d.serve(ctx, u)
+			err = d.serve(ctx, u)
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -52,7 +53,7 @@ func (d *Daemon) connectLoop(ctx context.Context) error {
 			// the control plane first would cost time when every client waits.
 			fresh = false
 		}
-		d.pause(ctx, &backoff)
+		d.pause(ctx, &backoff, leastPause(err))
 	}
 	return nil
 }
@@ -69,9 +70,21 @@ func (d *Daemon) relayURL() string {
 	return d.presence.URL
 }
 
+// leastPause is what the reason of a failure or loss asks to wait, whatever the
+// backoff says.
+func leastPause(err error) time.Duration {
+	if de, ok := errors.AsType[*wsconn.DialError](err); ok {
+		return min(de.RetryAfter, maxRetryAfter)
+	}
+	if ce, ok := errors.AsType[*wsconn.CloseError](err); ok && ce.Code == wsconn.StatusPolicy {
+		return evictedPause/2 + rand.N(evictedPause/2)
+	}
+	return 0
+}
+
 // pause waits between two attempts; a Kick ends it.
-func (d *Daemon) pause(ctx context.Context, b *Backoff) {
-	t := time.NewTimer(b.Next())
+func (d *Daemon) pause(ctx context.Context, b *Backoff, least time.Duration) {
+	t := time.NewTimer(max(b.Next(), least))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -128,7 +141,7 @@ func (d *Daemon) try(ctx context.Context, fresh bool) (*uplink, error) {
 		deadAfter:    d.cfg.DeadAfter,
 		stallAfter:   stallAfter,
 		stallGrace:   stallGrace,
-	}, d.cfg.Logger), nil
+	}, d.cfg.MaxSessions, d.cfg.Logger), nil
 }
 
 // refused reports whether the relay did not take the presence token.

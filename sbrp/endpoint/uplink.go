@@ -51,13 +51,13 @@ type uplink struct {
 	paced  atomic.Int64
 }
 
-func newUplink(w Wire, l liveness, log *slog.Logger) *uplink {
+func newUplink(w Wire, l liveness, sessions int, log *slog.Logger) *uplink {
 	return &uplink{
 		wire:   w,
 		log:    log,
 		live:   l,
 		opened: time.Now(),
-		out:    newOutbox(),
+		out:    newOutbox(sessions),
 		turn:   make(chan struct{}, 1),
 		nudge:  make(chan struct{}, 1),
 		lost:   make(chan struct{}),
