@@ -206,7 +206,7 @@ func TestLateClientGetsEverything(t *testing.T) {
 // reads, every client gets the same share.
 func TestSlowDaemonHoldsItsClientsOnly(t *testing.T) {
 	r := newRig(t, patient)
-	hand := r.dialHand(daemonToken("slow"))
+	hand := r.handDaemon("slow")
 	other := r.daemon("other")
 	bystander := r.session(other, "other", 1)
 
@@ -301,7 +301,7 @@ func readOneHand(t *testing.T, conn net.Conn) []byte {
 // A daemon that does not read at all is gone after the write timeout; its sessions are paused and resume with the next.
 func TestDaemonThatNeverReads(t *testing.T) {
 	r := newRig(t, func(c *relay.Config) { c.WriteTimeout = 300 * time.Millisecond })
-	hand := r.dialHand(daemonToken("d", token.ScopeSessionResume))
+	hand := r.handDaemon("d", token.ScopeSessionResume)
 	c := r.client("d", 7)
 	c.send(initFrame(7))
 	readOneHand(t, hand)
@@ -344,7 +344,7 @@ func flood(t *testing.T, hand net.Conn) {
 // Pings of a peer that does not read cost a bounded queue, and its reader goes on until that is full.
 func TestPingFlood(t *testing.T) {
 	r := newRig(t, func(c *relay.Config) { c.DaemonQueue, c.ClientQueue, c.WriteTimeout = 64<<10, 128<<10, 2*time.Second })
-	flood(t, r.dialHand(daemonToken("d")))
+	flood(t, r.handDaemon("d"))
 	eventually(t, "the daemon is gone", func() bool { return r.srv.Stats().Daemons == 0 })
 	d := r.daemon("d")
 	flood(t, r.muteClient(d, "d", 7))
@@ -359,7 +359,7 @@ func TestPingFlood(t *testing.T) {
 // daemon is slow.
 func TestSameSessionIDAgain(t *testing.T) {
 	r := newRig(t, nil)
-	hand := r.dialHand(daemonToken("d"))
+	hand := r.handDaemon("d")
 	for range 50 {
 		var conn *wsconn.Conn
 		eventually(t, "the session id is free", func() bool {

@@ -45,7 +45,7 @@ func TestSilentIsDead(t *testing.T) {
 		d.want(initFrame(8))
 		d.send(acceptFrame(8))
 		clientEnded := deaf(hand)
-		daemon := r.dialHand(daemonToken("mute"))
+		daemon := r.handDaemon("mute")
 		daemonEnded := deaf(daemon)
 		wait(89 * time.Second)
 		if n := r.srv.Stats(); n.Clients != 2 || n.Daemons != 2 {
@@ -65,7 +65,7 @@ func TestSilentIsDead(t *testing.T) {
 // A client whose frame waits for a slow daemon cannot be heard, and is not dead for that.
 func TestWaitingForTheDaemonIsNotSilence(t *testing.T) {
 	bubble(t, func(c *relay.Config) { c.WriteTimeout = 10 * time.Minute }, func(t *testing.T, r *rig) {
-		hand := r.dialHand(daemonToken("d"))
+		hand := r.handDaemon("d")
 		c := r.client("d", 7)
 		c.send(initFrame(7))
 		readOneHand(t, hand)

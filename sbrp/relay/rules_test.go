@@ -322,6 +322,14 @@ func (r *rig) dialHand(tok string) net.Conn {
 	return conn
 }
 
+// handDaemon is dialHand for a daemon, which is online when it returns.
+func (r *rig) handDaemon(id string, scopes ...string) net.Conn {
+	r.t.Helper()
+	conn := r.dialHand(daemonToken(id, scopes...))
+	eventually(r.t, "the daemon is online", func() bool { return r.srv.Online(id) })
+	return conn
+}
+
 // sendHand sends one message, masked, on such a connection.
 func sendHand(t testing.TB, conn net.Conn, frame []byte) {
 	t.Helper()
