@@ -13,6 +13,10 @@ import (
 // fileName is the configuration file's name in the state directory.
 const fileName = "config.yaml"
 
+// maxConfig bounds the configuration file, in bytes: thousands of forwards. The
+// YAML parser's time can grow with the square of a nonsensical file's length.
+const maxConfig = 256 << 10
+
 // Value is a word of the configuration file with its place, so that who
 // understands it further can say where it is wrong (File.Problem).
 type Value struct {
@@ -108,12 +112,12 @@ func LoadFile(path string) (*File, error) {
 			return nil, err
 		}
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
 	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("load configuration: %s is larger than %d bytes", path, maxFile)
+	if len(data) > maxConfig {
+		return nil, fmt.Errorf("load configuration: %s is larger than %d bytes", path, maxConfig)
 	}
 	return ParseFile(path, data)
 }

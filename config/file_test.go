@@ -152,7 +152,7 @@ func TestLoadFile(t *testing.T) {
 		t.Errorf("world-writable file: got %v, want *PermissionError with the mend", pe)
 	}
 	big := filepath.Join(t.TempDir(), "big.yaml")
-	writeFile(t, big, strings.Repeat("# filler\n", maxFile/8), 0o600)
+	writeFile(t, big, strings.Repeat("# filler\n", maxConfig/8), 0o600)
 	if _, err := LoadFile(big); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("huge file: got %v", err)
 	}

@@ -154,8 +154,10 @@ func serveOn(t testing.TB, ln net.Listener, handle func(net.Conn)) {
 	})
 }
 
-// echo sends everything back and ends when the peer has.
-func echo(c net.Conn) { _, _ = io.Copy(c, c) }
+// echo sends everything back and ends when the peer has. The wrappers keep
+// io.Copy from splice, whose pipes stay open until a garbage collection and
+// would look like a leak.
+func echo(c net.Conn) { _, _ = io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) }
 
 // hold reads until the peer ends.
 func hold(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
