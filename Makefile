@@ -3,6 +3,8 @@
 GO ?= go
 # The short fuzz of `make check`: time for each target.
 FUZZTIME ?= 5s
+# Flags for the bench: --quick, --only throughput,latency, --json …
+BENCHFLAGS ?=
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .PHONY: all build demo test test-fast race check fmt vet fix-check lint cross fuzz bench install
@@ -53,7 +55,8 @@ fuzz: ## each fuzz target for FUZZTIME
 		done; \
 	done
 
-bench:
+bench: ## culvert beside a plain chain of proxies and what else is installed, then the micro-benchmarks
+	$(GO) run ./cmd/bench $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 install:
