@@ -26,7 +26,7 @@ func Forward(ctx context.Context, o ForwardOptions, sink Sink) error {
 		return err
 	}
 	defer m.close()
-	f := &forwarding{o: o, sink: serial(sink), ready: make([]bool, len(o.Forwards)), welcome: make(chan struct{})}
+	f := &forwarding{o: o, sink: serial(sink), ready: make([]bool, len(o.Forwards)), probers: make([]*tunnel.Prober, len(o.Forwards)), welcome: make(chan struct{})}
 	f.client, err = newClient(m, clientOptions{
 		daemon: o.Daemon, trust: o.Trust, once: o.Once, timeout: o.Timeout, holdTime: o.HoldTime,
 		sink: f.sink, onEvent: f.observe,
@@ -46,7 +46,7 @@ type forwarding struct {
 	mu       sync.Mutex // guards what follows
 	ready    []bool     // by forward
 	told     bool       // Ready was called
-	probers  []*tunnel.Prober
+	probers  []*tunnel.Prober // by forward; nil until it is bound
 	welcome  chan struct{} // closed at the first WELCOME
 	welcomed bool
 }
@@ -144,7 +144,7 @@ func (f *forwarding) serve(ctx context.Context, i int, spec tunnel.ForwardSpec, 
 		}
 	})
 	f.mu.Lock()
-	f.probers = append(f.probers, prober)
+	f.probers[i] = prober
 	f.mu.Unlock()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(gctx, fw.Run(gctx)) })
@@ -230,13 +230,11 @@ func (f *forwarding) refused(i int, err error) {
 
 func (f *forwarding) again(i int, wasReady bool) {
 	f.mu.Lock()
-	look := f.ready[i] == wasReady
-	probers := slices.Clone(f.probers)
+	prober := f.probers[i]
+	look := prober != nil && f.ready[i] == wasReady
 	f.mu.Unlock()
 	if look {
-		for _, p := range probers {
-			p.Again()
-		}
+		prober.Again()
 	}
 }
 
@@ -254,7 +252,9 @@ func (f *forwarding) observe(e mux.Event) {
 	probers := slices.Clone(f.probers)
 	f.mu.Unlock()
 	for _, p := range probers {
-		p.Again()
+		if p != nil {
+			p.Again()
+		}
 	}
 }
 
