@@ -46,11 +46,13 @@ type framer struct {
 
 	// Owned by yamux's receive loop.
 	hdr  [frameHeader]byte
-	have int    // bytes of hdr collected
-	out  []byte // bytes of hdr to hand to yamux
-	in   []byte // what the link gave and nobody has taken yet
-	body int    // bytes of the frame's body to hand to yamux
-	skip int    // bytes of a body to drop
+	have int            // bytes of hdr collected
+	out  []byte         // bytes of hdr to hand to yamux
+	in   []byte         // what the link gave and nobody has taken yet
+	want int            // size of the body to wait for, before yamux sees the frame
+	part *messageBuffer // its beginning, if it came in pieces
+	body []byte         // what is left of the body to hand to yamux: of in or part
+	skip int            // bytes of a body to drop
 }
 
 func newFramer(l *link, client bool) *framer {
@@ -61,25 +63,33 @@ func newFramer(l *link, client bool) *framer {
 	return f
 }
 
-// Read gives yamux its next bytes.
+// Read gives yamux its next bytes. A frame is given when all of it is there: yamux locks the stream while it reads a body,
+// and Stream.Read, even one that shall end, would wait on that lock for as long as the rest does not come.
 func (f *framer) Read(p []byte) (int, error) {
 	for {
+		between := f.want == 0 && f.skip == 0 && len(f.body) == 0
 		switch {
-		case len(f.out) > 0:
+		case f.want > 0 && len(f.in) > 0:
+			f.collect()
+			continue
+		case f.want == 0 && len(f.out) > 0:
 			n := copy(p, f.out)
 			f.out = f.out[n:]
 			return n, nil
-		case f.body > 0 && len(f.in) > 0:
-			n := copy(p, f.in[:min(f.body, len(f.in))])
-			f.in, f.body = f.in[n:], f.body-n
+		case f.want == 0 && len(f.body) > 0:
+			n := copy(p, f.body)
+			if f.body = f.body[n:]; len(f.body) == 0 && f.part != nil {
+				f.part.put()
+				f.part = nil
+			}
 			return n, nil
 		case f.skip > 0 && len(f.in) > 0:
 			n := min(f.skip, len(f.in))
 			f.in, f.skip = f.in[n:], f.skip-n
 			continue
-		case f.body == 0 && f.skip == 0 && f.have == 0 && f.injected():
+		case between && f.have == 0 && f.injected():
 			continue
-		case f.body == 0 && f.skip == 0 && len(f.in) > 0:
+		case between && len(f.in) > 0:
 			n := copy(f.hdr[f.have:], f.in)
 			f.in, f.have = f.in[n:], f.have+n
 			if f.have == frameHeader {
@@ -96,6 +106,24 @@ func (f *framer) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		f.in = in
+	}
+}
+
+// collect takes the body of the frame, or a part of it. One that came in one piece is not copied.
+func (f *framer) collect() {
+	if f.part == nil && len(f.in) >= f.want {
+		f.body, f.in, f.want = f.in[:f.want], f.in[f.want:], 0
+		return
+	}
+	if f.part == nil {
+		f.part = getMessage(maxPeerFrame)
+		f.body = f.part.b[:0]
+	}
+	n := min(f.want-len(f.body), len(f.in))
+	f.body = append(f.body, f.in[:n]...)
+	f.in = f.in[n:]
+	if len(f.body) == f.want {
+		f.want = 0
 	}
 }
 
@@ -126,6 +154,9 @@ func (f *framer) inbound() error {
 	}
 	size := 0
 	if typ == frameData {
+		if length > maxPeerFrame {
+			return protocolError("stream frame of %d bytes, at most %d", length, maxPeerFrame)
+		}
 		size = int(length)
 	}
 	f.mu.Lock()
@@ -168,7 +199,7 @@ func (f *framer) inbound() error {
 			f.retire(s)
 		}
 	}
-	f.out, f.body = h[:], size
+	f.out, f.want = h[:], size
 	return nil
 }
 

@@ -2,8 +2,11 @@ package mux
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"culvert/mux/muxtest"
 )
@@ -67,6 +70,7 @@ func TestHostileFramesEndTheLink(t *testing.T) {
 		{"version", []byte{1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0}, "version 1"},
 		{"ping", frame(2, flagSYN, 0, 1, ""), "type 2"},
 		{"go away", frame(3, 0, 0, 0, ""), "type 3"},
+		{"huge frame", join(open, frame(frameData, 0, 1, maxPeerFrame+1, "")), "stream frame of"},
 		{"unknown type", frame(9, 0, 1, 0, ""), "type 9"},
 		{"our own parity", frame(frameWindow, flagSYN, 2, 0, ""), "opens stream 2"},
 		{"opened twice", join(open, open), "opens stream 1 after 1"},
@@ -115,7 +119,12 @@ func TestOverfilledWindowEndsTheLink(t *testing.T) {
 	w := newWorld(t, worldOptions{handle: func(ctx context.Context, s *Session) { <-ctx.Done() }})
 	send, pair := hostileClient(t, w)
 	send(frame(frameWindow, flagSYN, 1, 0, ""))
-	send(frame(frameData, 0, 1, initialStreamWindow+1, "x"))
+	for range DefaultStreamWindow/maxPeerFrame + 1 {
+		body := strings.Repeat("x", maxPeerFrame)
+		wire := frame(frameData, 0, 1, maxPeerFrame, body)
+		send(wire[:maxPeerFrame/2])
+		send(wire[maxPeerFrame/2:])
+	}
 	if code, text, err := closeOf(pair); err != nil || code != CodeProtocol {
 		t.Errorf("told %v %q, %v, want a breach", code, text, err)
 	}
@@ -155,5 +164,27 @@ func TestFloodOfOpenings(t *testing.T) {
 	_ = pair.A.Close("done")
 	if n := <-refused; n < 1000 {
 		t.Errorf("%d refusals came", n)
+	}
+}
+
+// TestReadEndsInTheMiddleOfAFrame has a deadline and a reset end a Read while the rest of a frame does not come.
+func TestReadEndsInTheMiddleOfAFrame(t *testing.T) {
+	handle, streams := accepting()
+	w := newWorld(t, worldOptions{handle: handle})
+	send, pair := hostileClient(t, w)
+	defer pair.A.Close("done")
+	send(append(frame(frameWindow, flagSYN, 1, 0, ""), frame(frameData, 0, 1, 10, "half")...))
+	s := <-streams
+	_ = s.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	wantReadError(t, s, os.ErrDeadlineExceeded)
+	_ = s.SetReadDeadline(time.Time{})
+	reading := make(chan error)
+	go func() {
+		_, err := s.Read(make([]byte, 10))
+		reading <- err
+	}()
+	_ = s.Reset()
+	if err := <-reading; !errors.Is(err, ErrReset) {
+		t.Errorf("read under way: %v, want ErrReset", err)
 	}
 }

@@ -269,3 +269,32 @@ func TestCloseDoesNotWaitForAStuckCarrier(t *testing.T) {
 		wantReadError(t, s, net.ErrClosed)
 	})
 }
+
+// TestQuietDataIsAcknowledged wants an ACK though nobody has anything to send and the window is far from used.
+func TestQuietDataIsAcknowledged(t *testing.T) {
+	muxtest.Bubble(t, func(t *testing.T) {
+		handle, streams := accepting()
+		w := newWorld(t, worldOptions{handle: handle})
+		defer w.close()
+		var hole blackhole
+		w.connect(hole.fault)
+		here := w.open()
+		there := <-streams
+		time.Sleep(time.Second)
+		mustWrite(t, here, "x")
+		mustRead(t, there, "x")
+		if n := w.client.Status().Buffered; n == 0 {
+			t.Error("acknowledged at once: every keystroke would be")
+		}
+		time.Sleep(ackDelay + time.Millisecond)
+		synctest.Wait()
+		if n := w.client.Status().Buffered; n != 0 {
+			t.Errorf("%d bytes are not acknowledged after %v", n, ackDelay)
+		}
+		before := hole.sent.Load()
+		time.Sleep(10 * time.Second)
+		if n := hole.sent.Load() - before; n != 0 {
+			t.Errorf("%d messages in 10 s of a quiet link", n)
+		}
+	})
+}

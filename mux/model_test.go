@@ -197,7 +197,7 @@ func runModel(s schedule) (modelRun, error) {
 	var events eventOrder
 	client, err := NewClient(ClientConfig{
 		Sign: sign, HoldTime: hold, Budget: budget, OnEvent: events.take,
-		WindowMin: 4 << 10 << (windows % 4), WindowMax: 64 << 10,
+		WindowMin: 4 << 10 << (windows % 3), WindowMax: 16 << 10 << (windows >> 16 % 3),
 	})
 	if err != nil {
 		return run, err
@@ -216,7 +216,7 @@ func runModel(s schedule) (modelRun, error) {
 				<-session.Done() // a second link: the first has ended
 			}
 		},
-		Budget: budget, WindowMin: 4 << 10 << (windows >> 8 % 4), WindowMax: 64 << 10, OnEvent: sevents.take,
+		Budget: budget, WindowMin: 4 << 10 << (windows >> 8 % 3), WindowMax: 16 << 10 << (windows >> 24 % 3), OnEvent: sevents.take,
 	})
 	if err != nil {
 		return run, err
