@@ -43,11 +43,11 @@ type forwarding struct {
 	sink   Sink
 	client *client
 
-	mu       sync.Mutex // guards what follows
-	ready    []bool     // by forward
-	told     bool       // Ready was called
+	mu       sync.Mutex       // guards what follows
+	ready    []bool           // by forward
+	told     bool             // Ready was called
 	probers  []*tunnel.Prober // by forward; nil until it is bound
-	welcome  chan struct{} // closed at the first WELCOME
+	welcome  chan struct{}    // closed at the first WELCOME
 	welcomed bool
 }
 
