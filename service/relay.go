@@ -19,6 +19,7 @@ import (
 	"culvert/sbrp/control"
 	"culvert/sbrp/relay"
 	"culvert/sbrp/token"
+	"culvert/sbrp/wsconn"
 )
 
 const (
@@ -63,7 +64,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		return err
 	}
 	if tlsConfig != nil {
-		ln = tls.NewListener(ln, tlsConfig)
+		ln = tls.NewListener(wsconn.NewListener(ln), tlsConfig) // below TLS: one write per message
 	}
 	info := RelayInfo{
 		URL: publicURL, Addr: ln.Addr().String(),
