@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 // wire is an end without a reader of its own.
 func (r *rig) wire(tok string) *wsconn.Conn {
 	r.t.Helper()
-	c, err := wsconn.Dial(context.Background(), r.url, wsconn.DialOptions{Token: tok})
+	c, err := wsconn.Dial(context.Background(), r.url, wsconn.DialOptions{Token: tok, TLS: &tls.Config{RootCAs: r.roots}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -27,8 +27,9 @@ const (
 	DefaultWriteTimeout = 10 * time.Second
 	// DefaultClientQueue is what may wait for one client: a quarter of a second at 16 MB/s, a few stalls of a wireless link.
 	DefaultClientQueue = 4 << 20
-	// DefaultDaemonQueue is for the relay's own frames to a daemon, some 17 bytes each: 60,000 sessions that end at once.
-	DefaultDaemonQueue = 1 << 20
+	// DefaultDaemonQueue is for the relay's own frames to a daemon, 15 bytes for each session that ends or is held:
+	// 280,000 at once, more than one node carries.
+	DefaultDaemonQueue = 4 << 20
 	// DefaultBudget bounds the queues of all clients together.
 	DefaultBudget = 1 << 30
 )

@@ -3,11 +3,14 @@ package relay_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -64,6 +67,7 @@ type rig struct {
 	srv   *relay.Server
 	url   string
 	pipes *pipeListener // nil: loopback
+	roots *x509.CertPool
 
 	panics uint64 // that the test wanted
 	fault  int    // for dialFaulty
@@ -107,6 +111,24 @@ func bubble(t *testing.T, mod func(*relay.Config), f func(t *testing.T, r *rig))
 }
 
 func startRig(t testing.TB, mod func(*relay.Config), l net.Listener, pipes *pipeListener) *rig {
+	return startRigTLS(t, mod, l, pipes, nil, nil)
+}
+
+// newSecureRig is newRig with TLS.
+func newSecureRig(t testing.TB, mod func(*relay.Config)) *rig {
+	t.Helper()
+	donor := httptest.NewTLSServer(nil) // of a certificate
+	server := &tls.Config{Certificates: donor.TLS.Certificates}
+	roots := donor.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	donor.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startRigTLS(t, mod, smallBuffers{l}, nil, server, roots)
+}
+
+func startRigTLS(t testing.TB, mod func(*relay.Config), l net.Listener, pipes *pipeListener, server *tls.Config, roots *x509.CertPool) *rig {
 	cfg := relay.Config{Verifier: openVerifier{}, Logger: slog.New(slog.DiscardHandler)}
 	if mod != nil {
 		mod(&cfg)
@@ -117,11 +139,16 @@ func startRig(t testing.TB, mod func(*relay.Config), l net.Listener, pipes *pipe
 	}
 	hs := &http.Server{Handler: srv}
 	served := make(chan error, 1)
-	go func() { served <- hs.Serve(wsconn.NewListener(l)) }()
+	l = wsconn.NewListener(l)
+	r := &rig{t: t, srv: srv, url: "ws://" + l.Addr().String(), pipes: pipes, roots: roots}
+	if server != nil {
+		l = tls.NewListener(l, server)
+		r.url = "wss://" + l.Addr().String()
+	}
+	go func() { served <- hs.Serve(l) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- srv.Run(ctx) }()
-	r := &rig{t: t, srv: srv, url: "ws://" + l.Addr().String(), pipes: pipes}
 	r.stopRelay = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -207,6 +234,7 @@ func (r *rig) dialFaulty(tok string, n int) *end {
 
 func (r *rig) dialWith(o wsconn.DialOptions) (*end, error) {
 	var below net.Conn
+	o.TLS = &tls.Config{RootCAs: r.roots}
 	o.NetDial = func(ctx context.Context, network, address string) (c net.Conn, err error) {
 		if r.pipes != nil {
 			c, err = r.pipes.dial(ctx, network, address)

@@ -63,7 +63,7 @@ func (sl *slot) fire(s *session, e event, eff *effects) {
 		if t.toDaemon == sbrp.CodeSessionEnded {
 			sl.daemon.told.add(s.id)
 		}
-		sl.daemon.out.push(appendControl(nil, s.id, t.toDaemon))
+		sl.daemon.out.push(forDaemon(s.id, t.toDaemon))
 		eff.daemon = sl.daemon
 	}
 	if t.toClient == nobody {
@@ -72,7 +72,7 @@ func (sl *slot) fire(s *session, e event, eff *effects) {
 	if t.toClient.Terminal() {
 		s.client.out.finish(endWith(t.toClient, s.id))
 	} else {
-		s.client.out.push(appendControl(nil, s.id, t.toClient))
+		s.client.out.push(forClient(s.id, t.toClient))
 	}
 	eff.clients = append(eff.clients, s.client)
 }
@@ -276,7 +276,7 @@ func (sl *slot) tellEnded(d *daemon, id sbrp.SessionID) {
 	sl.mu.Lock()
 	tell := sl.daemon == d && d.told.add(id)
 	if tell {
-		d.out.push(appendControl(nil, id, sbrp.CodeSessionEnded))
+		d.out.push(forDaemon(id, sbrp.CodeSessionEnded))
 	}
 	sl.mu.Unlock()
 	if tell {

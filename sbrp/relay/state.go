@@ -109,19 +109,24 @@ func (s state) next(e event) (transition, bool) {
 	return transition{}, false
 }
 
-// codeTexts are the texts of the Control frames. They hold no identifier (spec section 5).
+// codeTexts are the texts of the Control frames to clients. They hold no identifier (spec section 5).
 var codeTexts = map[sbrp.Code]string{
 	sbrp.CodeDaemonOffline:  "the daemon is not connected",
 	sbrp.CodeSessionPaused:  "the daemon's connection was lost; it has some time to come back",
 	sbrp.CodeSessionPending: "the daemon's connection is back; waiting for its word about this session",
 	sbrp.CodeSessionResumed: "the daemon goes on with this session",
 	sbrp.CodeSessionExpired: "the session is over; open a new one",
-	sbrp.CodeSessionEnded:   "the client has left",
 	sbrp.CodeBackpressure:   "this connection does not read fast enough",
 	sbrp.CodeInternalError:  "the relay failed; try again",
 }
 
-// appendControl appends the Control frame for a code about session id.
-func appendControl(b []byte, id sbrp.SessionID, code sbrp.Code) []byte {
-	return sbrp.AppendControl(b, id, code, codeTexts[code])
+// forClient returns the Control frame that tells a client a code about its session.
+func forClient(id sbrp.SessionID, code sbrp.Code) []byte {
+	return sbrp.AppendControl(nil, id, code, codeTexts[code])
+}
+
+// forDaemon returns the Control frame that tells a daemon a code about a session. It has no text: a daemon may get as many of
+// them at once as it has sessions, and DaemonQueue has to hold them.
+func forDaemon(id sbrp.SessionID, code sbrp.Code) []byte {
+	return sbrp.AppendControl(nil, id, code, "")
 }
