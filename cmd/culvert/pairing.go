@@ -74,8 +74,8 @@ func (a *app) redeemPairing(ctx context.Context, o service.RedeemOptions) error 
 
 // showQR shows a code to a camera, where somebody can see it.
 func (a *app) showQR(code string, left time.Duration) {
-	if a.tty.err && left > 0 {
-		a.print.note("%s", strings.TrimRight(qr(code), "\n"))
+	if left > 0 {
+		a.print.picture(qr(code))
 	}
 }
 

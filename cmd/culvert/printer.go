@@ -65,6 +65,19 @@ func (p *printer) warn(problems []error) {
 	}
 }
 
+// picture shows lines of blocks, which are white on black whatever the terminal's colours
+// are; nothing where there is no colour.
+func (p *printer) picture(lines string) {
+	if p.json || !p.colour {
+		return
+	}
+	var b strings.Builder
+	for line := range strings.Lines(lines) {
+		b.WriteString("\x1b[97;40m" + strings.TrimRight(line, "\n") + "\x1b[0m\n")
+	}
+	p.write(p.stderr, b.String())
+}
+
 // table writes rows under a heading as columns; nothing with --json.
 func (p *printer) table(heading []string, rows [][]string) {
 	if p.json {

@@ -134,3 +134,18 @@ func TestResults(t *testing.T) {
 		}
 	}
 }
+
+func TestLeftOut(t *testing.T) {
+	var left leftOut
+	for range 2 {
+		if ok, err := left.condition("have:no-such-program"); ok || err != nil {
+			t.Errorf("have:no-such-program = %v, %v; want false", ok, err)
+		}
+	}
+	if got := fmt.Sprint(left.missing); got != "[no-such-program]" {
+		t.Errorf("left out %s, want the program once", got)
+	}
+	if _, err := left.condition("no such condition"); err == nil {
+		t.Error("an unknown condition is no error")
+	}
+}

@@ -90,7 +90,7 @@ func abandon(ctx context.Context, read func() (string, error)) (string, error) {
 	}
 }
 
-// qr is text as a QR code of half blocks, for a terminal with any background.
+// qr is text as a QR code of half blocks, to be shown white on black.
 func qr(text string) string {
 	var b strings.Builder
 	qrterminal.GenerateWithConfig(text, qrterminal.Config{

@@ -134,7 +134,7 @@ func TestTerminal(t *testing.T) {
 	expose.wait("nobody may connect yet; let a client in with: culvert pair")
 	pair := onTerminal(t, daemonState, "pair")
 	pair.wait(`[0-9A-Z]{5}-[0-9A-Z-]{20,}`)
-	if code := pair.end(); code != 0 || !regexp.MustCompile(`(?:[█▀▄ ]{20,}\r?\n){10}`).MatchString(pair.seen) {
+	if code := pair.end(); code != 0 || !regexp.MustCompile(`(?:\x1b\[97;40m[█▀▄ ]{20,}\x1b\[0m\r?\n){10}`).MatchString(pair.seen) {
 		t.Errorf("pair: exit code %d, want 0 and a QR code:\n%s", code, pair.seen)
 	}
 
