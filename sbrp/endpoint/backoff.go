@@ -68,8 +68,3 @@ func (t *throttle) limited(now time.Time) time.Time {
 	t.until = now.Add(t.step/2 + rand.N(t.step/2+1))
 	return t.until
 }
-
-// wait returns how long sending must still pause.
-func (t *throttle) wait(now time.Time) time.Duration {
-	return max(0, t.until.Sub(now))
-}

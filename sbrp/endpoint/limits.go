@@ -100,9 +100,6 @@ const (
 	kickSettle = time.Second
 	// shutdownTimeout bounds how long Run writes Signal(close, shutdown).
 	shutdownTimeout = 2 * time.Second
-
-	// textLimit cuts text that came from a relay before it is logged.
-	textLimit = 200
 )
 
 // nonZero returns d, or def when d is zero.

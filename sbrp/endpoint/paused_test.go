@@ -348,6 +348,46 @@ func TestDialRefusedOverSockets(t *testing.T) {
 	}
 }
 
+// What a relay ought not to say before HandshakeAccept does no harm.
+func TestNoiseBeforeAccept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", nil)
+		answered := make(chan string, 1)
+		r.relay.Script(func(p sbrptest.Passage) [][]byte {
+			switch p.Frame.Type {
+			case sbrp.FrameHandshakeInit:
+				id := p.SessionID
+				for _, noise := range [][]byte{
+					sbrp.AppendPing(nil, []byte("early")),
+					sbrp.AppendPong(nil, nil),
+					sbrp.AppendControl(nil, id, sbrp.CodeSessionPaused, ""),
+					sbrp.AppendControl(nil, 0, sbrp.CodeRateLimited, ""),
+					sbrp.AppendControl(nil, id+1, sbrp.CodeSessionExpired, ""),
+					sbrp.AppendFrame(nil, sbrp.FrameControl, 0, []byte{0x66, 0x66}),
+					sbrp.AppendFrame(nil, sbrp.FrameData, id, make([]byte, 60)),
+					sbrp.AppendFrame(nil, sbrp.FrameHandshakeAccept, id+1, make([]byte, sbrp.AcceptSize)),
+				} {
+					r.relay.InjectClient(id, noise)
+				}
+			case sbrp.FramePong:
+				if p.From == sbrp.RoleClient {
+					answered <- string(p.Frame.Payload)
+				}
+			}
+			return [][]byte{p.Message}
+		})
+		x := r.dial(nil)
+		if got := <-answered; got != "early" {
+			t.Errorf("the early Ping was answered with %q", got)
+		}
+		x.client.wantPath(true, 0)
+		x.talk("all the same")
+		if s := x.client.Stats(); s.StaleHints != 2 || s.UnknownControls != 1 || s.Misdirected != 4 {
+			t.Errorf("Stats = %+v, want 2 hints, 1 unknown code and 4 misdirected frames", s)
+		}
+	})
+}
+
 // A context that ends in the middle of the handshake ends the dial, with its
 // cause.
 func TestDialContext(t *testing.T) {

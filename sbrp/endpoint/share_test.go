@@ -266,3 +266,85 @@ func TestManyThingsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// fill makes x's daemon send until the frozen socket is full, and returns how to
+// wait for the end of it.
+func (r *rig) fill(x *ends) (wait func()) {
+	r.relay.FreezeDaemon(daemonID, true)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 50 {
+			_ = x.daemon.Send(packet("fills the socket")) // the socket may break meanwhile
+		}
+	})
+	synctest.Wait()
+	return wg.Wait
+}
+
+// The WebSocket is lost before HandshakeAccept is written: the session is not
+// kept (the relay tells the client daemon_offline), and the worker goes on.
+func TestHandshakeLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", nil)
+		x := r.dial(nil)
+		wait := r.fill(x)
+		dialed := make(chan error, 1)
+		go func() {
+			_, err := endpoint.DialSession(t.Context(), r.client())
+			dialed <- err
+		}()
+		synctest.Wait()
+		if n := r.daemon.Stats().Sessions; n != 2 {
+			t.Fatalf("%d sessions, want the one that shakes hands too", n)
+		}
+		r.relay.CutDaemon(daemonID)
+		if err := <-dialed; !isCode(sbrp.CodeDaemonOffline)(err) {
+			t.Errorf("DialSession = %v, want daemon_offline", err)
+		}
+		wait()
+		x.client.wantPath(true, 1)
+		if s := r.daemon.Stats(); s.Sessions != 1 || s.HandshakesRefused != 1 {
+			t.Errorf("Stats = %+v, want one session and one handshake refused", s)
+		}
+		r.dial(nil).talk("another")
+	})
+}
+
+// HandshakeAccept that cannot be written in time is a handshake timeout, and so
+// is a HandshakeInit that waited for too long.
+func TestHandshakeTimeoutAtDaemon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", func(c *endpoint.DaemonConfig) { c.HandshakeTimeout = time.Second })
+		x := r.dial(nil)
+		wait := r.fill(x)
+		dialed := make(chan error, 8)
+		for range cap(dialed) {
+			go func() {
+				s, err := endpoint.DialSession(t.Context(), r.client())
+				if err == nil {
+					pump(t, s).wantCode(sbrp.CodeSessionExpired)
+				}
+				dialed <- err
+			}()
+		}
+		time.Sleep(2 * time.Second)
+		r.relay.FreezeDaemon(daemonID, false)
+		for range cap(dialed) {
+			if err := <-dialed; err == nil {
+				// Its HandshakeAccept was written too late: Signal(close) follows.
+				continue
+			} else if !isCode(sbrp.CodeSessionExpired)(err) {
+				t.Errorf("DialSession = %v, want session_expired", err)
+			}
+		}
+		wait()
+		synctest.Wait()
+		if s := r.daemon.Stats(); s.Sessions != 1 || s.HandshakesRefused != uint64(cap(dialed)) {
+			t.Errorf("Stats = %+v, want one session and %d handshakes refused", s, cap(dialed))
+		}
+		for range 50 {
+			x.client.want("fills the socket")
+		}
+		x.talk("untouched")
+	})
+}

@@ -40,9 +40,6 @@ func (s State) String() string {
 	}
 }
 
-// over reports whether the state is an end of a client's session.
-func (s State) over() bool { return s == Reconnecting || s == Closed }
-
 // event is what happens to a session.
 type event uint8
 

@@ -187,7 +187,7 @@ func (u *uplink) hold() time.Duration {
 	if p == 0 {
 		return 0
 	}
-	d := u.at(p).Sub(time.Now())
+	d := time.Until(u.at(p))
 	if d <= 0 {
 		u.paced.CompareAndSwap(p, 0)
 		return 0
