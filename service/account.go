@@ -79,6 +79,14 @@ func (m *machine) enrolled() (config.Enrollment, error) {
 	return e, nil
 }
 
+// deviceName is what this machine calls itself: the name given at login, else the host's.
+func (m *machine) deviceName() string {
+	if e, err := m.dir.Enrollment(); err == nil && e.Name != "" {
+		return e.Name
+	}
+	return hostName() // a guest
+}
+
 // stateError is a failure of the state directory; its text says the mend.
 func stateError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -6,9 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 
@@ -35,6 +37,9 @@ func classify(err error) *Error {
 		if e := by(err); e != nil {
 			return e
 		}
+	}
+	if _, ok := errors.AsType[*url.Error](err); ok || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Code: CodeRelay, Name: "relay_lost", Err: err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return &Error{Code: CodeRelay, Name: "timeout", Err: err}
@@ -103,6 +108,9 @@ func byTarget(err error) *Error {
 		switch st.Status {
 		case tunnel.StatusDenied:
 			e.Code, e.Mend = CodeRefused, "ask the daemon's owner to grant this target"
+			if st.Target != "" {
+				e.Err = fmt.Errorf("the daemon does not let this machine reach the target %q: %w", st.Target, st)
+			}
 		case tunnel.StatusUnknownTarget:
 			e.Mend = "`culvert expose` at the daemon names its targets"
 		case tunnel.StatusRefused:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +53,9 @@ func TestClassify(t *testing.T) {
 		{"control plane down", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, CodeRelay, "unreachable"},
 		{"dns", &net.DNSError{Err: "no such host"}, CodeRelay, "dns"},
 		{"proxy of the control plane", &net.OpError{Op: "proxyconnect", Err: syscall.ECONNREFUSED}, CodeTLS, "proxy"},
+		{"no HTTP", &url.Error{Op: "Get", Err: errors.New("malformed HTTP response")}, CodeRelay, "relay_lost"},
+		{"lost", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, CodeRelay, "unreachable"},
+		{"closed", net.ErrClosed, CodeRelay, "relay_lost"},
 		{"deadline", context.DeadlineExceeded, CodeRelay, "timeout"},
 		{"anything else", errors.New("x"), CodeFailure, "failure"},
 		{"classified already", errorf(CodeHold, "hold_time", "", "x"), CodeHold, "hold_time"},

@@ -67,7 +67,7 @@ func newClient(m *machine, o clientOptions) (*client, error) {
 	}
 	link, err := mux.NewClient(mux.ClientConfig{
 		Key: m.identity.PublicKey(), Sign: m.identity.SignMessage,
-		Name: hostName(), Program: m.program,
+		Name: m.deviceName(), Program: m.program,
 		Pairing: o.pairing, CheckPairing: o.checkPairing,
 		HoldTime: o.holdTime, Logger: m.log,
 		OnEvent: func(e mux.Event) {
@@ -126,7 +126,10 @@ func (c *client) run(ctx context.Context) error {
 			return nil
 		}
 		e := classify(err)
-		if e.Name == string(mux.RefuseNotAuthorized) {
+		switch {
+		case e.Code == CodeIdentity:
+			e.Mend = fmt.Sprintf("compare the new fingerprint with the one that the daemon's machine shows; only if they are equal: culvert trust forget %s, then pair again", c.name)
+		case e.Name == string(mux.RefuseNotAuthorized):
 			e.Mend = "ask the daemon's owner for `culvert pair`, or to run: culvert grant " + c.m.identity.PublicKey().String()
 		}
 		if err := c.verdict(e); err != nil {

@@ -40,7 +40,7 @@ type exposure struct {
 	presence    endpoint.Presence
 	live        map[[32]byte]int // links up, by client
 	online      bool
-	offlineCode string // why it is not, as it was told last
+	offlineCode Code // why it is not, as it was told last
 }
 
 // Expose serves the targets to authorised clients until ctx ends, which is no error. It
@@ -280,9 +280,9 @@ func (x *exposure) state(s endpoint.DaemonState) {
 	x.online = s.Online
 	switch {
 	case s.Online:
-		x.offlineCode = ""
+		x.offlineCode = CodeOK
 	case e != nil:
-		x.offlineCode = e.Name
+		x.offlineCode = e.Code
 	}
 	news := s.Online || was || x.offlineCode != told
 	x.mu.Unlock()

@@ -67,7 +67,7 @@ func TrustForget(c Common, name string) (config.KnownDaemon, error) {
 	}
 	gone, err := dir.KnownDaemons().Forget(name)
 	if errors.Is(err, config.ErrNotFound) {
-		return gone, errorf(CodeUsage, "unknown_daemon", "`culvert trust list` shows the pinned daemons", "no pinned daemon is called %q", name)
+		return gone, errorf(CodeDaemon, "unknown_daemon", "`culvert trust list` shows the pinned daemons", "no pinned daemon is called %q", name)
 	}
 	if err != nil {
 		return gone, stateError(err)
