@@ -32,7 +32,7 @@ type ClientConfig struct {
 }
 
 // Client is one link to one daemon, over any number of carriers, one at a time; when the daemon has lost the link, the
-// next one. All methods may be called concurrently.
+// next one. All methods may be called concurrently, but Run and Close wait for everything, so OnEvent must not call them.
 type Client struct {
 	cfg    ClientConfig
 	limits limits
@@ -112,7 +112,9 @@ func (c *Client) serve(ctx context.Context, carrier Carrier) error {
 	return l.watch(ctx, att)
 }
 
-// Run blocks until ctx ends or Close is called, then ends the link and waits for all that the client has started.
+// Run blocks until ctx ends or Close is called, then ends the link and waits for all that the client has started. The end
+// is told to the daemon, and what was written is given a short time to arrive, if Serve's context outlives this one:
+// Serve returns by itself when the client ends.
 func (c *Client) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

@@ -38,7 +38,8 @@ type ServerConfig struct {
 	Logger       *slog.Logger
 }
 
-// Server is the daemon's end: all links of all clients. All methods may be called concurrently.
+// Server is the daemon's end: all links of all clients. All methods may be called concurrently, but Run waits for
+// everything, so OnEvent and Handle must not wait for it.
 type Server struct {
 	cfg    ServerConfig
 	limits limits
@@ -107,8 +108,9 @@ func (s *Server) Serve(ctx context.Context, carrier Carrier) error {
 	return err
 }
 
-// Run blocks until ctx ends, then ends all links, giving what was written a short time to arrive, and waits for all that
-// the server has started.
+// Run blocks until ctx ends, then ends all links and waits for all that the server has started. The end is told to the
+// clients, and what was written is given a short time to arrive, where Serve's context outlives this one: Serve returns by
+// itself when the server ends.
 func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.mu.Lock()
