@@ -11,8 +11,9 @@ import (
 // Close ends the session with a reason for people, and unblocks Send and
 // Receive with an error that is a net.ErrClosed. A daemon tells the relay with
 // Signal(close); the reasons "shutdown" and "policy" (the names of package
-// sbrp) go with it, every other goes as none. A client closes its WebSocket,
-// politely if the relay answers within two seconds, and waits for its goroutines.
+// sbrp) go with it, every other goes as none; it does not wait for that to be
+// written. A client says good-bye to the relay, so that what was sent before is
+// not lost, waits for the answer for two seconds at most, and for its goroutines.
 // Further calls do nothing, and wait as the first does. The error is always nil.
 func (s *Session) Close(reason string) error {
 	r := sbrp.ReasonNone

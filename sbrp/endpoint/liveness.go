@@ -5,6 +5,11 @@ import "time"
 // liveness decides from timestamps alone when to ping and when a WebSocket is
 // dead. It holds no clock and no timer: now comes in, so that every rule is a
 // table row in the tests.
+//
+// A relay that neither sends anything nor reads our Ping for stallAfter and
+// stallGrace together counts as dead while data waits, even if it only waits
+// for somebody else: from here the two look the same, and a new connection costs
+// the link above one resume.
 type liveness struct {
 	pingInterval time.Duration // a Ping at least this often
 	deadAfter    time.Duration // silence, with nothing asked
