@@ -13,8 +13,9 @@ const (
 
 // Backoff is a policy for the time between attempts: exponential with full
 // jitter, so that many ends that lost the same relay do not come back in
-// step. The n-th Next after a Reset is uniform in [Min/2, Min*2^n], and never
-// above Max. The zero value is ready to use. It is not for concurrent use.
+// step. The n-th Next after a Reset is uniform in [Min/2, Min*1.5^n], and never
+// above Max. The growth is gentle, so that what was away for a second is found
+// again within a few tenths of one. The zero value is ready to use. It is not for concurrent use.
 type Backoff struct {
 	// Min is the first upper bound; zero means DefaultBackoffMin.
 	Min time.Duration
@@ -32,7 +33,7 @@ func (b *Backoff) Next() time.Duration {
 	if b.ceiling == 0 {
 		b.ceiling = lo
 	} else {
-		b.ceiling = min(b.ceiling, hi/2) * 2 // no overflow: doubled after the cut
+		b.ceiling = min(b.ceiling, hi/3*2)/2*3 // no overflow: grown after the cut
 	}
 	b.ceiling = min(max(b.ceiling, lo), hi)
 	// The floor keeps a lucky draw from turning into a tight loop.

@@ -29,9 +29,8 @@ func TestBackoffBounds(t *testing.T) {
 				if d < tt.min/2 || d > min(ceiling, tt.max) {
 					t.Fatalf("Next %d = %v, want within [%v, %v]", i, d, tt.min/2, min(ceiling, tt.max))
 				}
-				if ceiling <= tt.max/2 {
-					ceiling *= 2
-				} else {
+				ceiling = min(tt.max, ceiling/2*3+2) // rounding
+				if ceiling < 0 {
 					ceiling = tt.max
 				}
 			}
@@ -49,7 +48,7 @@ func TestBackoffSpreads(t *testing.T) {
 	var low, high int
 	for range 1000 {
 		b := Backoff{Min: time.Millisecond, Max: time.Second}
-		for range 20 {
+		for range 40 {
 			b.Next()
 		}
 		if d := b.Next(); d < 500*time.Millisecond {
