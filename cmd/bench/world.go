@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -72,12 +73,8 @@ func (w *world) startOn(ctx context.Context, y system, s *site) (*instance, erro
 	}
 	in.system = y.name()
 	if err := in.ready(ctx); err != nil {
-		err = fmt.Errorf("start %s: %w", y.name(), err)
-		if why := in.failed(); why != nil {
-			err = fmt.Errorf("%w (%w)", err, why)
-		}
 		in.stop()
-		return nil, err
+		return nil, fmt.Errorf("start %s: %w", y.name(), err)
 	}
 	return in, nil
 }
@@ -180,9 +177,18 @@ func (w *world) rounds(ctx context.Context, figure string, r *report, one func(c
 					return fmt.Errorf("%s: %w", y.name(), err)
 				}
 				// A peer that fails is a finding and no reason to measure nothing.
-				r.leaveOut("%s of %s, round %d: %v", figure, y.name(), round+1, err)
+				r.leaveOut("%s of %s, round %d: %s", figure, y.name(), round+1, oneLine(err))
 			}
 		}
 	}
 	return nil
+}
+
+// errorLimit is how much of a peer's failure is told.
+const errorLimit = 200
+
+// oneLine is an error for the table.
+func oneLine(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return text[:min(len(text), errorLimit)]
 }
