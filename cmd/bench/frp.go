@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // frpSystem is frp's stcp: a shared secret per service, TLS to its server, no encryption end to end.
@@ -53,12 +54,13 @@ func (y frpSystem) start(ctx context.Context, b *world, s *site) (_ *instance, e
 	if err != nil {
 		return nil, err
 	}
-	provider := y.head(near)
+	var provider strings.Builder
+	provider.WriteString(y.head(near))
 	for _, v := range []service{{"bulk", s.bulk.addr}, {"echo", s.echoAddr}} {
 		ip, port, _ := net.SplitHostPort(v.addr) // our own
-		provider += fmt.Sprintf("[[proxies]]\nname = %q\ntype = \"stcp\"\nsecretKey = \"bench\"\nlocalIP = %q\nlocalPort = %s\n", v.name, ip, port)
+		fmt.Fprintf(&provider, "[[proxies]]\nname = %q\ntype = \"stcp\"\nsecretKey = \"bench\"\nlocalIP = %q\nlocalPort = %s\n", v.name, ip, port)
 	}
-	if err := y.spawn(b, s, in, dir, daemonRole, "frpc", provider); err != nil {
+	if err := y.spawn(b, s, in, dir, daemonRole, "frpc", provider.String()); err != nil {
 		return nil, err
 	}
 	far, err := s.via(clientRole, server)
@@ -66,7 +68,8 @@ func (y frpSystem) start(ctx context.Context, b *world, s *site) (_ *instance, e
 		return nil, err
 	}
 	in.connect = func(context.Context) error {
-		visitor := y.head(far)
+		var visitor strings.Builder
+		visitor.WriteString(y.head(far))
 		for _, v := range []struct {
 			name string
 			addr *string
@@ -77,9 +80,9 @@ func (y frpSystem) start(ctx context.Context, b *world, s *site) (_ *instance, e
 			}
 			*v.addr = addr
 			ip, port, _ := net.SplitHostPort(addr) // our own
-			visitor += fmt.Sprintf("[[visitors]]\nname = \"%s-visitor\"\ntype = \"stcp\"\nserverName = %q\nsecretKey = \"bench\"\nbindAddr = %q\nbindPort = %s\n", v.name, v.name, ip, port)
+			fmt.Fprintf(&visitor, "[[visitors]]\nname = \"%s-visitor\"\ntype = \"stcp\"\nserverName = %q\nsecretKey = \"bench\"\nbindAddr = %q\nbindPort = %s\n", v.name, v.name, ip, port)
 		}
-		return y.spawn(b, s, in, dir, clientRole, "frpc", visitor)
+		return y.spawn(b, s, in, dir, clientRole, "frpc", visitor.String())
 	}
 	return in, nil
 }
