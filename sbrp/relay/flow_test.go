@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -390,4 +391,55 @@ func TestSameSessionIDAgain(t *testing.T) {
 			t.Fatalf("got %s, want session_ended", describe(m))
 		}
 	}
+}
+
+// The same while the daemon is slow and another client's frame holds the way to it.
+func TestSameSessionIDAgainBehindASlowFrame(t *testing.T) {
+	r := newRig(t, patient)
+	hand := r.handDaemon("d")
+	first := r.client("d", 7)
+	first.send(initFrame(7))
+	blocker := r.client("d", 8)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 60 { // 4 MB: more than these sockets hold
+			if blocker.conn.Write(dataFrame(8, sbrp.MaxPayload, 1)) != nil {
+				return // the daemon has gone
+			}
+		}
+	})
+	last := uint64(0)
+	eventually(t, "the way is blocked", func() bool {
+		first.sync()
+		n := r.srv.Stats().FramesToDaemon
+		same := n == last && n > 1
+		last = n
+		return same
+	})
+	first.conn.CloseNow()
+	eventually(t, "the session id is free", func() bool {
+		c, err := r.tryDial(clientToken("d", 7))
+		if err != nil {
+			return false
+		}
+		c.send(initFrame(7))
+		return true
+	})
+	var said []string
+	for len(said) < 3 {
+		m := readOneHand(t, hand)
+		f, err := sbrp.ParseFrame(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.SessionID == 7 {
+			said = append(said, describe(m))
+		}
+	}
+	want := []string{describe(initFrame(7)), describe(sbrp.AppendControl(nil, 7, sbrp.CodeSessionEnded, "")), describe(initFrame(7))}
+	if !slices.Equal(said, want) {
+		t.Errorf("the daemon heard %q", said)
+	}
+	_ = hand.Close() // lets the blocker go, whose client then ends
+	wg.Wait()
 }

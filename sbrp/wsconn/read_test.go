@@ -239,3 +239,24 @@ func dial(t *testing.T, url string, o wsconn.DialOptions) (*wsconn.Conn, error) 
 	}
 	return c, err
 }
+
+// readFrame reads one WebSocket frame of a server.
+func (r raw) readFrame() (first byte, payload []byte) {
+	r.t.Helper()
+	read := func(n int) []byte {
+		b := make([]byte, n)
+		if _, err := io.ReadFull(r.conn, b); err != nil {
+			r.t.Fatal(err)
+		}
+		return b
+	}
+	h := read(2)
+	switch n := int(h[1]); n {
+	case 126:
+		return h[0], read(int(binary.BigEndian.Uint16(read(2))))
+	case 127:
+		return h[0], read(int(binary.BigEndian.Uint64(read(8))))
+	default:
+		return h[0], read(n)
+	}
+}

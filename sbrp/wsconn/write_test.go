@@ -317,3 +317,78 @@ func TestEveryWriteFails(t *testing.T) {
 		}
 	}
 }
+
+// A pong that is asked for while a message waits for the peer goes out behind that message.
+func TestPongBehindABlockedMessage(t *testing.T) {
+	hand, server := rawPair(t)
+	const n = 200 // 13 MB: more than the sockets hold
+	written := make(chan error, 1)
+	var began atomic.Int64
+	go func() {
+		var err error
+		for i := 0; i < n && err == nil; i++ {
+			began.Store(int64(i))
+			err = server.Write(frame(sbrp.MaxPayload, i))
+		}
+		written <- err
+	}()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for last := int64(-1); last != began.Load(); <-tick.C {
+		last = began.Load()
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := server.Read(make([]byte, sbrp.MaxFrame+1))
+		read <- err
+	}()
+	hand.write(fin|0x9, []byte("alive?"), -1)
+	hand.write(fin|bin, frame(1, 1), -1)
+	if err := <-read; err != nil { // so the ping has been handled
+		t.Fatal(err)
+	}
+	messages, pong := 0, ""
+	for messages < n || pong == "" {
+		first, payload := hand.readFrame()
+		switch first {
+		case fin | bin:
+			if !bytes.Equal(payload, frame(sbrp.MaxPayload, messages)) {
+				t.Fatalf("message %d is wrong", messages)
+			}
+			messages++
+		case fin | 0xA:
+			pong = string(payload)
+		default:
+			t.Fatalf("frame that begins with %#x", first)
+		}
+	}
+	if pong != "alive?" {
+		t.Errorf("pong %q", pong)
+	}
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What TryWrite has left goes out before the close.
+func TestCloseFlushes(t *testing.T) {
+	client, server := pair(t, false, nil)
+	canTry(t, server)
+	accepted, _ := fill(t, server)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Close(wsconn.StatusNormal, "")
+	}()
+	buf := make([]byte, sbrp.MaxFrame+1)
+	for i := range accepted + 1 {
+		if _, err := client.Read(buf); err != nil {
+			t.Fatalf("message %d of %d: %v", i, accepted+1, err)
+		}
+	}
+	var ce *wsconn.CloseError
+	if _, err := client.Read(buf); !errors.As(err, &ce) || ce.Code != wsconn.StatusNormal {
+		t.Errorf("the end: %v", err)
+	}
+	<-done
+}
