@@ -9,7 +9,8 @@ import (
 // attachment is a carrier in use by a link. Fields without a note are guarded by the link's mu.
 type attachment struct {
 	carrier         Carrier       // immutable
-	head, tail, max int           // immutable
+	head, tail, max int           // immutable; max is what we send at most
+	receive         int           // immutable: bytes that Receive wants
 	gone            chan struct{} // closed when it is no longer the link's carrier; err is set before
 
 	err     error // why it is gone
@@ -98,6 +99,7 @@ func (l *link) attach(attempt uint64, c Carrier, received, limit uint64) (*attac
 	now := time.Now()
 	att := &attachment{carrier: c, gone: make(chan struct{}), lastReceive: now, wantProbe: true, wantAck: true}
 	att.head, att.tail, att.max = c.Overhead()
+	att.receive = att.head + att.max + att.tail
 	att.max = min(att.max, maxMessage)
 	att.up, att.resumes, _ = c.Path()
 	l.att = att

@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -106,7 +107,7 @@ type modelEnd struct {
 	side    int
 	want    []byte // what the other side writes
 	write   []byte
-	read    []byte
+	read    int // bytes of want that have come
 	wrong   string
 	link    *link
 	started chan struct{} // closed when link is set
@@ -152,14 +153,14 @@ func (e *modelEnd) run(l *link) {
 		if err != nil {
 			return
 		}
-		at := len(e.read)
-		e.read = append(e.read, p...)
-		if len(e.read) > len(e.want) || string(e.read[at:]) != string(e.want[at:len(e.read)]) {
-			e.wrong = fmt.Sprintf("side %d read wrong bytes in [%d, %d) of %d", e.side, at, len(e.read), len(e.want))
+		at := e.read
+		e.read += len(p)
+		if e.read > len(e.want) || string(p) != string(e.want[at:e.read]) {
+			e.wrong = fmt.Sprintf("side %d read wrong bytes in [%d, %d) of %d", e.side, at, e.read, len(e.want))
 			l.end(&LinkError{Code: CodeInternal, Text: e.wrong}, true)
 			return
 		}
-		if len(p) > 0 && len(e.read) == len(e.want) {
+		if len(p) > 0 && e.read == len(e.want) {
 			close(e.whole)
 		}
 	}
@@ -287,7 +288,7 @@ func judge(a, b *modelEnd) error {
 			endB = nil
 		case <-late.C:
 			return fmt.Errorf("neither whole nor ended after a day: read %d of %d and %d of %d; ends: %v, %v",
-				len(a.read), len(a.want), len(b.read), len(b.want), a.link.err(), b.link.err())
+				a.read, len(a.want), b.read, len(b.want), a.link.err(), b.link.err())
 		}
 	}
 	for _, e := range []*modelEnd{a, b} {
@@ -392,6 +393,7 @@ func TestModel(t *testing.T) {
 		})
 		return
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // runs are short-lived and many
 	limit := *modelTime
 	switch {
 	case limit != 0:

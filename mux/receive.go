@@ -24,8 +24,8 @@ func (l *link) next() ([]byte, error) {
 		}
 		return nil, nil
 	}
-	if size := att.head + maxMessage + att.tail; len(l.rbuf) < size {
-		l.rbuf = make([]byte, size)
+	if len(l.rbuf) < att.receive {
+		l.rbuf = make([]byte, att.receive)
 	}
 	msg, err := att.carrier.Receive(l.rbuf)
 	if err != nil {

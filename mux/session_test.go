@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"testing"
+
+	"culvert/mux/muxtest"
 )
 
 func TestStreamEchoes(t *testing.T) {
@@ -21,5 +23,16 @@ func TestStreamEchoes(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCarriersOfAnySize use a carrier that takes little, and one that takes more than a link makes.
+func TestCarriersOfAnySize(t *testing.T) {
+	for _, size := range []int{minMessage, 1 << 20} {
+		w := newWorld(t, worldOptions{})
+		w.serve(muxtest.NewPairOf([32]byte{byte(size >> 12)}, size, nil))
+		if err := echoOne(w, 1, 300_000); err != nil {
+			t.Errorf("messages of %d bytes: %v", size, err)
+		}
 	}
 }
