@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"testing"
-	"time"
 
 	"context"
 )
@@ -86,7 +85,6 @@ func BenchmarkRoundTripBesideBulk(b *testing.B) {
 			}
 		}
 	}()
-	time.AfterFunc(0, func() {})
 	roundTrips(b, s)
 	_ = bulk.Reset()
 	<-done
