@@ -62,6 +62,10 @@ func (e *ControlError) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
+// Backpressure reports whether the relay ended the connection because this receiver was
+// too slow (section 5): what asks for less ahead next time.
+func (e *ControlError) Backpressure() bool { return e.Code == CodeBackpressure }
+
 // Quote returns a peer's text as errors and logs show it: quoted as by %q, cut to MaxPeerText bytes at a letter's border.
 func Quote(text string) string {
 	if len(text) <= MaxPeerText {

@@ -106,3 +106,11 @@ func TestStringsOfUnknownValues(t *testing.T) {
 		seen[r.String()] = r
 	}
 }
+
+func TestControlErrorBackpressure(t *testing.T) {
+	for _, c := range []Code{CodeBackpressure, CodeRateLimited, CodeInternalError} {
+		if got := (&ControlError{Code: c}).Backpressure(); got != (c == CodeBackpressure) {
+			t.Errorf("%v: Backpressure() = %v", c, got)
+		}
+	}
+}
