@@ -10,9 +10,9 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,8 +27,12 @@ type RunOptions struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
-	// Signals are passed on to the command; the channel is the caller's.
+	// Signals are passed on to the command; one that comes before it has started ends Run.
+	// The channel is the caller's.
 	Signals <-chan os.Signal
+	// PassOn tells whether to pass a signal on: the command may have got it already, as it
+	// does from a terminal. nil passes on all of them.
+	PassOn func(os.Signal) bool
 }
 
 // Run binds the forwards, waits until every target has been reached, runs the command with
@@ -37,12 +41,12 @@ type RunOptions struct {
 // that ctx ended. A forward that fails for good while the command runs does not end it: its
 // connections are reset, and sink is told.
 func Run(ctx context.Context, o RunOptions, sink Sink) (exitCode int, err error) {
-	if len(o.Command) == 0 {
-		return 0, errorf(CodeUsage, "command", "write it after --: culvert run laptop db -- psql", "no command to run")
+	r := &running{o: o, addrs: map[string]string{}}
+	if err := r.check(); err != nil {
+		return 0, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &running{o: o, addrs: map[string]string{}}
 	ready, failed := make(chan struct{}), make(chan error, 1)
 	o.ForwardOptions.Ready = func() { close(ready) }
 	var g errgroup.Group
@@ -62,8 +66,8 @@ func Run(ctx context.Context, o RunOptions, sink Sink) (exitCode int, err error)
 			return r.run(ctx, failed, sink)
 		case err := <-failed:
 			return 0, err
-		case <-o.Signals:
-			return 0, nil // nothing was started that it could be passed on to
+		case s := <-o.Signals:
+			return signalled(s), nil // nothing was started that it could be passed on to
 		case <-ctx.Done():
 			return 0, nil
 		}
@@ -78,6 +82,32 @@ type running struct {
 	addrs map[string]string // target to local address
 }
 
+// check finds what is wrong with the command before anything is set up for it.
+func (r *running) check() error {
+	if len(r.o.Command) == 0 {
+		return errorf(CodeUsage, "command", "write it after --: culvert run laptop db -- psql", "no command to run")
+	}
+	if _, err := exec.LookPath(r.o.Command[0]); err != nil {
+		return errorf(CodeFailure, "command", "check its name and PATH", "run the command: %w", err)
+	}
+	names := map[string]string{} // part of a variable's name to target
+	for _, f := range r.o.Forwards {
+		name := envName(f.Target)
+		if other, ok := names[name]; ok {
+			return errorf(CodeUsage, "forward", "forward one of them in another `culvert run`", "the targets %q and %q have the same variables, CULVERT_ADDR_%s and so on", other, f.Target, name)
+		}
+		names[name] = f.Target
+	}
+	for _, arg := range r.o.Command[1:] {
+		for _, m := range placeholder.FindAllStringSubmatch(arg, -1) {
+			if names[envName(m[2])] != m[2] {
+				return errorf(CodeUsage, "placeholder", "use the names of this command's forwards", "the arguments name the target %q, which is not forwarded", m[2])
+			}
+		}
+	}
+	return nil
+}
+
 func (r *running) note(e Event) {
 	if e.Event == EventListening {
 		r.mu.Lock()
@@ -88,10 +118,7 @@ func (r *running) note(e Event) {
 
 // run starts the command and waits for it.
 func (r *running) run(ctx context.Context, failed <-chan error, sink Sink) (int, error) {
-	args, err := r.expand(r.o.Command[1:])
-	if err != nil {
-		return 0, err
-	}
+	args := r.expand(r.o.Command[1:])
 	// Not CommandContext: a command is asked to end before it is killed, see below.
 	cmd := exec.Command(r.o.Command[0], args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.o.Stdin, r.o.Stdout, r.o.Stderr
@@ -108,7 +135,9 @@ func (r *running) run(ctx context.Context, failed <-chan error, sink Sink) (int,
 		case err := <-ended:
 			return childCode(err)
 		case s := <-signals:
-			_ = cmd.Process.Signal(s) // it may have ended in this moment
+			if r.o.PassOn == nil || r.o.PassOn(s) {
+				_ = cmd.Process.Signal(s) // it may have ended in this moment
+			}
 		case err := <-failed:
 			failed = nil
 			if err != nil {
@@ -123,6 +152,14 @@ func (r *running) run(ctx context.Context, failed <-chan error, sink Sink) (int,
 			_ = cmd.Process.Kill() // it may have ended in this moment
 		}
 	}
+}
+
+// signalled is the exit code of a command that a signal has ended, as shells have it.
+func signalled(s os.Signal) int {
+	if n, ok := s.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return int(CodeFailure)
 }
 
 // childCode is the exit code as a shell would have it: 128 and the signal's number for a
@@ -169,8 +206,8 @@ func envName(target string) string {
 	}, target)
 }
 
-// splitAddr gives host and port; for a Unix socket the host is its path, as PostgreSQL's
-// tools want it, and there is no port.
+// splitAddr gives host and port; for a Unix socket the host is its path, and there is no
+// port.
 func splitAddr(addr string) (host, port string) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		return path, ""
@@ -184,20 +221,15 @@ func splitAddr(addr string) (host, port string) {
 
 var placeholder = regexp.MustCompile(`\{\{\s*(addr|host|port)\s+([^\s{}]+)\s*\}\}`)
 
-// expand replaces the placeholders in the command's arguments.
-func (r *running) expand(args []string) ([]string, error) {
+// expand replaces the placeholders in the command's arguments, whose targets check has seen.
+func (r *running) expand(args []string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var unknown string
 	out := make([]string, len(args))
 	for i, arg := range args {
 		out[i] = placeholder.ReplaceAllStringFunc(arg, func(m string) string {
 			part := placeholder.FindStringSubmatch(m)
-			addr, ok := r.addrs[part[2]]
-			if !ok {
-				unknown = part[2]
-				return m
-			}
+			addr := r.addrs[part[2]]
 			host, port := splitAddr(addr)
 			switch part[1] {
 			case "host":
@@ -208,8 +240,5 @@ func (r *running) expand(args []string) ([]string, error) {
 			return addr
 		})
 	}
-	if unknown != "" {
-		return nil, errorf(CodeUsage, "placeholder", "use the names of this command's forwards", "the arguments name the target %s, which is not forwarded", strconv.Quote(unknown))
-	}
-	return out, nil
+	return out
 }

@@ -42,6 +42,10 @@ type calls struct {
 	expose        func(context.Context, service.ExposeOptions, service.Sink) error
 	forward       func(context.Context, service.ForwardOptions, service.Sink) error
 	stdio         func(context.Context, service.StdioOptions) error
+	run           func(context.Context, service.RunOptions, service.Sink) (int, error)
+	sshCommand    func(service.SSHOptions) ([]string, error)
+	sshConfig     func(service.SSHOptions) (string, error)
+	become        func(line []string) (int, error)
 	makePairing   func(context.Context, service.PairOptions) (service.PairingCode, error)
 	waitPairing   func(context.Context, service.Common, service.PairingCode) (service.ClientRow, error)
 	redeemPairing func(context.Context, service.RedeemOptions) (service.Paired, error)
@@ -67,6 +71,7 @@ func newApp() *app {
 		calls: calls{
 			login: service.Login, daemons: service.Daemons,
 			expose: service.Expose, forward: service.Forward, stdio: service.Stdio,
+			run: service.Run, sshCommand: service.SSHCommand, sshConfig: service.SSHConfig, become: become,
 			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,

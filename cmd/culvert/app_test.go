@@ -98,6 +98,23 @@ func (r *testRun) recorded() calls {
 			r.got = o
 			return nil
 		},
+		run: func(_ context.Context, o service.RunOptions, _ service.Sink) (int, error) {
+			o.Common, o.Trust, o.Stdin, o.Stdout, o.Stderr = plain(o.Common), nil, nil, nil, nil
+			o.Signals, o.PassOn = nil, nil
+			r.got = o
+			return 0, nil
+		},
+		sshCommand: func(o service.SSHOptions) ([]string, error) {
+			o.Common = plain(o.Common)
+			r.got = o
+			return []string{"/usr/bin/ssh"}, nil
+		},
+		sshConfig: func(o service.SSHOptions) (string, error) {
+			o.Common = plain(o.Common)
+			r.got = o
+			return "Host laptop\n", nil
+		},
+		become: func([]string) (int, error) { return 0, nil },
 		makePairing: func(_ context.Context, o service.PairOptions) (service.PairingCode, error) {
 			o.Common = plain(o.Common)
 			r.got = o

@@ -26,6 +26,9 @@ func run(a *app, args []string) int {
 	if err != nil && !a.started {
 		err = asUsage(err) // cobra's own complaints
 	}
+	if child, ok := errors.AsType[childExit](err); ok {
+		return int(child)
+	}
 	if ctx.Err() != nil && (a.endless || errors.Is(err, context.Canceled)) {
 		err = interrupted(err, a.endless)
 	}

@@ -39,8 +39,8 @@ func scriptParams(left *leftOut) testscript.Params {
 			"out": cmdOut, "err": cmdErr, "match": cmdMatch, "pick": cmdPick,
 			"setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit, "mode": cmdMode,
 			"network": cmdNetwork, "certificate": cmdCertificate,
-			"webserver": cmdWebServer, "echoserver": cmdEchoServer, "sshd": cmdSSHD,
-			"bound": cmdBound, "serve": cmdServe,
+			"webserver": cmdWebServer, "echoserver": cmdEchoServer, "sshd": cmdSSHD, "sshdhome": cmdSSHDHome,
+			"bound": cmdBound, "serve": cmdServe, "signal": cmdSignal,
 			"stream": cmdStream, "refused": cmdRefused, "randfile": cmdRandFile,
 		},
 	}

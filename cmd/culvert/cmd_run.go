@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"culvert/service"
+	"culvert/tunnel"
+)
+
+func newRunCmd(a *app) *cobra.Command {
+	var o service.RunOptions
+	var firstUse bool
+	cmd := &cobra.Command{
+		Use:   "run DAEMON [[BIND:]LPORT:]TARGET... -- COMMAND [ARG...]",
+		Short: "Run a command with forwards that last as long as it does",
+		Long: `Binds the forwards, waits until every target can be reached, and runs the command. For
+each target, such as db, it has CULVERT_ADDR_DB, CULVERT_HOST_DB and CULVERT_PORT_DB in
+its environment (upper case, and _ for other characters than letters and digits), and
+{{addr db}}, {{host db}} and {{port db}} are replaced in its arguments.
+
+Standard input, output and error are the command's, signals are passed on to it, and its
+exit code is the result. If it was not started, the exit code is one of culvert's.`,
+		Example: `  culvert run laptop 0:db -- psql 'host={{host db}} port={{port db}} dbname=app'
+  culvert run laptop 0:db 0:web -- sh -c 'DB=$CULVERT_ADDR_DB make integration-test'
+  culvert run laptop 0:db --timeout 30s -- make test    # a job that must not wait for ever`,
+		ValidArgsFunction: a.completeDaemon,
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&o.Once, "once", false, "end when the first attempt fails, instead of trying again")
+	f.Var(span{&o.Timeout}, "timeout", "end when daemon or target are out of reach for so long (default: never)")
+	addHoldTime(f, &o.HoldTime)
+	addFirstUse(f, &firstUse)
+	const mend = "culvert run DAEMON TARGET... -- COMMAND"
+	dash := -1
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch dash = cmd.ArgsLenAtDash(); {
+		case dash < 0 || dash == len(args):
+			return usagef(mend, "run: say behind a -- which command to run")
+		case dash < 2:
+			return usagef(mend, "run: say which daemon and which of its targets, such as laptop 0:db")
+		case a.flags.json:
+			return usagef("leave out --json", "stdout is the command's: there is no JSON")
+		}
+		return nil
+	}
+	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
+		specs, err := parseForwards(args[1:dash])
+		if err != nil {
+			return err
+		}
+		c, err := a.common()
+		if err != nil {
+			return err
+		}
+		signals, release := catchSignals()
+		defer release()
+		o.Common, o.Daemon, o.Forwards, o.Command = c, args[0], specs, args[dash:]
+		o.Stdin, o.Stdout, o.Stderr = a.stdin, os.Stdout, os.Stderr
+		o.Signals, o.PassOn = signals, passOn
+		o.Trust, a.print.hold = a.trust(ctx, firstUse), o.HoldTime
+		// A signal is the command's affair, and ends nothing here.
+		code, err := a.calls.run(context.WithoutCancel(ctx), o, a.print.trouble)
+		if err != nil {
+			return err
+		}
+		return exitOf(code)
+	})
+	return cmd
+}
+
+func parseForwards(words []string) ([]tunnel.ForwardSpec, error) {
+	var specs []tunnel.ForwardSpec
+	for _, word := range words {
+		spec, err := tunnel.ParseForward(word)
+		if err != nil {
+			return nil, usagef("8080:web, or 0:web for any free port", "%w", err)
+		}
+		specs = append(specs, spec)
+	}
+	return specs, nil
+}
+
+// trouble is event without the lines that say that all is well: stderr is the command's.
+func (p *printer) trouble(e service.Event) {
+	if e.Event != service.EventListening && e.Event != service.EventReady {
+		p.event(e)
+	}
+}
