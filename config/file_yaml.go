@@ -15,9 +15,10 @@ import (
 // The file is read from its syntax tree and not by reflection, so that every
 // mistake is found at once and each has its line and column.
 
-// field is one key of a mapping: its name, and what to do with its value.
+// field is one key of a mapping: its description, which is also the schema's,
+// and what to do with its value.
 type field struct {
-	key string
+	keySpec
 	set func(key Value, node ast.Node)
 }
 
@@ -27,17 +28,17 @@ type loader struct {
 	errs FileErrors
 }
 
-// load reads the whole file. These are all its keys:
+// load reads the whole file. schema.go has the table of its keys.
 func (l *loader) load(data []byte) {
 	f := l.file
 	top := []field{
-		{"name", l.value(&f.Name, func(v Value) error { return CheckName(v.Text) })},
-		{"hold_time", l.value(new(Value), func(v Value) (err error) { f.HoldTime, err = parseHoldTime(v); return err })},
-		{"when_held", l.value(&f.WhenHeld, checkWhenHeld)},
-		{"log_level", l.value(&f.LogLevel, func(v Value) error { return oneOf(v, "debug", "info", "warn", "error") })},
-		{"log_format", l.value(&f.LogFormat, func(v Value) error { return oneOf(v, "text", "json") })},
-		{"targets", l.targets},
-		{"forwards", l.forwards},
+		{keyName, l.value(&f.Name, func(v Value) error { return CheckName(v.Text) })},
+		{keyHoldTime, l.value(new(Value), func(v Value) (err error) { f.HoldTime, err = parseHoldTime(v); return err })},
+		{keyWhenHeld, l.value(&f.WhenHeld, keyWhenHeld.check)},
+		{keyLogLevel, l.value(&f.LogLevel, keyLogLevel.check)},
+		{keyLogFormat, l.value(&f.LogFormat, keyLogFormat.check)},
+		{keyTargets, l.targets},
+		{keyForwards, l.forwards},
 	}
 	tree, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
@@ -98,8 +99,8 @@ func (l *loader) forward(daemon Value, node ast.Node) {
 	f := FileForward{Daemon: daemon}
 	if isMapping(node) {
 		l.mapping(node, "a forward", []field{
-			{"forward", l.value(&f.Forward, nil)},
-			{"when_held", l.value(&f.WhenHeld, checkWhenHeld)},
+			{keyForward, l.value(&f.Forward, nil)},
+			{keyForwardHeld, l.value(&f.WhenHeld, keyForwardHeld.check)},
 		})
 		if !f.Forward.Given() {
 			l.fail(node, "the key forward is missing, with [[BIND:]PORT:]TARGET")
@@ -111,8 +112,6 @@ func (l *loader) forward(daemon Value, node ast.Node) {
 		l.file.Forwards = append(l.file.Forwards, f)
 	}
 }
-
-func checkWhenHeld(v Value) error { return oneOf(v, "wait", "refuse") }
 
 // value returns a setter that takes one word, checks it and stores it.
 func (l *loader) value(into *Value, check func(Value) error) func(Value, ast.Node) {
@@ -136,7 +135,7 @@ func (l *loader) value(into *Value, check func(Value) error) func(Value, ast.Nod
 func (l *loader) mapping(node ast.Node, what string, fields []field) {
 	keys := make([]string, len(fields))
 	for i, f := range fields {
-		keys[i] = f.key
+		keys[i] = f.name
 	}
 	for _, p := range l.pairs(node, what, "write KEY: VALUE lines, with the keys "+strings.Join(keys, ", ")) {
 		i := slices.Index(keys, p.key.Text)

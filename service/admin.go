@@ -7,119 +7,143 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"culvert/config"
 )
 
 const (
-	// adminSocketFile is the socket of the running daemon of a state directory. Its
-	// directory is 0700 and it is 0600: whoever may use it could as well edit the files.
-	adminSocketFile = "daemon.sock"
+	// adminDirName holds the admin sockets of the processes that run on a state directory.
+	// It is 0700 and each socket 0600: whoever may use one could as well edit the files.
+	adminDirName = "run"
 	// maxSocketPath is what every platform's sockaddr_un takes (104 bytes on macOS).
 	maxSocketPath = 100
+	// maxSocketName is the longest name of a socket: PID-N.sock.
+	maxSocketName = len("4294967295-99.sock")
 	adminTimeout  = 5 * time.Second
+	// adminFresh is the age below which a socket that refuses is left alone: its process may
+	// be between making it and listening on it.
+	adminFresh = 10 * time.Second
 )
 
-// adminSocket is the local admin API of a running daemon: HTTP on a Unix socket, which
-// Windows has too. It also keeps a second daemon from running on the same state
-// directory: the two would replace each other at the relay for ever.
+// adminSocket is the local admin API of a running process: HTTP on a Unix socket, which
+// Windows has too. Only this user, and the superuser, is answered.
 type adminSocket struct {
-	ln   net.Listener
-	path string
+	ln  *net.UnixListener
+	log *slog.Logger
 }
 
-// adminPath is the socket's place: in the state directory, or where its path would be too
-// long for a socket, in a private directory of the system's temporary one.
-func adminPath(dir *config.Dir) (string, error) {
-	path := dir.File(adminSocketFile)
-	if len(path) <= maxSocketPath {
-		return path, nil
+// adminDir is where the sockets are: in the state directory, or where their paths would be
+// too long, in a private directory of the system's temporary one.
+func adminDir(dir *config.Dir) string {
+	path := dir.File(adminDirName)
+	if len(path)+1+maxSocketName > maxSocketPath {
+		sum := sha256.Sum256([]byte(dir.Path()))
+		path = filepath.Join(os.TempDir(), "culvert-"+hex.EncodeToString(sum[:8]))
 	}
-	abs, err := filepath.Abs(dir.Path())
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256([]byte(abs))
-	private := filepath.Join(os.TempDir(), "culvert-"+hex.EncodeToString(sum[:8]))
-	if err := os.MkdirAll(private, 0o700); err != nil {
-		return "", err
-	}
-	if err := checkPrivateDir(private); err != nil {
-		return "", err
-	}
-	return filepath.Join(private, adminSocketFile), nil
+	return path
 }
 
-// listenAdmin opens the socket, removing what a killed process left behind.
-func listenAdmin(dir *config.Dir) (*adminSocket, error) {
-	path, err := adminPath(dir)
-	if err != nil {
-		return nil, stateError(err)
+// listenAdmin opens this process's socket, PID.sock. A process that runs several commands,
+// as a program that embeds this package may, has PID-1.sock and so on.
+func listenAdmin(dir *config.Dir, log *slog.Logger) (*adminSocket, error) {
+	in := adminDir(dir)
+	if err := os.Mkdir(in, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
 	}
-	if daemonRunning(dir) {
-		return nil, errorf(CodeConfig, "already_running", "stop it first, or give this one a --state-dir of its own",
-			"another culvert already exposes targets from %s", dir.Path())
+	if err := checkPrivateDir(in); err != nil {
+		return nil, err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, stateError(err)
+	const most = 100
+	for n := range most {
+		path := filepath.Join(in, strconv.Itoa(os.Getpid())+".sock")
+		if n > 0 {
+			path = filepath.Join(in, fmt.Sprintf("%d-%d.sock", os.Getpid(), n))
+		}
+		ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if isAddrInUse(err) {
+			removeStale(path, 0) // this pid is ours: what refuses is a dead process's
+			ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		}
+		if isAddrInUse(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			_ = ln.Close() // not usable
+			return nil, err
+		}
+		return &adminSocket{ln: ln, log: log}, nil
 	}
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, stateError(err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		_ = ln.Close() // not usable
-		return nil, stateError(err)
-	}
-	return &adminSocket{ln: ln, path: path}, nil
+	return nil, fmt.Errorf("%d admin sockets of this process are in %s", most, in)
 }
 
-func (a *adminSocket) close() { _ = a.ln.Close() } // also removes the socket; twice does no harm
+// removeStale removes a socket on which nobody listens any more.
+func removeStale(path string, older time.Duration) {
+	fi, err := os.Lstat(path)
+	if err != nil || time.Since(fi.ModTime()) < older {
+		return
+	}
+	c, err := net.DialTimeout("unix", path, adminTimeout)
+	if err == nil {
+		_ = c.Close() // somebody is there
+		return
+	}
+	if isRefused(err) {
+		_ = os.Remove(path) // another process may have done so
+	}
+}
+
+// Accept returns the next connection of a user who may ask.
+func (a *adminSocket) Accept() (net.Conn, error) {
+	for {
+		c, err := a.ln.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPeer(c); err != nil {
+			a.log.Warn("admin socket: connection refused", "err", err)
+			_ = c.Close() // never answered
+			continue
+		}
+		return c, nil
+	}
+}
+
+// Close ends Accept and removes the socket; twice does no harm.
+func (a *adminSocket) Close() error { return a.ln.Close() }
+
+// Addr is the socket's path.
+func (a *adminSocket) Addr() net.Addr { return a.ln.Addr() }
 
 // serve answers until ctx ends.
 func (a *adminSocket) serve(ctx context.Context, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: adminTimeout}
+	srv := &http.Server{
+		Handler: h, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: adminTimeout,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // makes Serve return
 	defer stop()
-	if err := srv.Serve(a.ln); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
+	if err := srv.Serve(a); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
 		return err
 	}
 	return nil
 }
 
-// adminStatus is the answer of GET /v1/status: what a command needs of a running daemon.
-type adminStatus struct {
-	PID    int            `json:"pid"`
-	Name   string         `json:"name"`
-	Online bool           `json:"online"`
-	Live   map[string]int `json:"live"` // links up, by the client's key
-}
-
-func (x *exposure) adminHandler() http.Handler {
-	m := http.NewServeMux()
-	m.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, x.adminStatus()) })
-	// Grants live in the state directory; a command that has changed them says so here
-	// instead of waiting for the next look at the file.
-	m.HandleFunc("POST /v1/grants/apply", func(w http.ResponseWriter, _ *http.Request) {
-		x.applyGrants()
-		writeJSON(w, x.adminStatus())
-	})
-	return m
-}
-
-func (x *exposure) adminStatus() adminStatus {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	st := adminStatus{PID: os.Getpid(), Name: x.name, Online: x.online, Live: map[string]int{}}
-	for key, n := range x.live {
-		st.Live[publicKeyText(key)] = n
-	}
-	return st
+// errForeignUser says who asked.
+func errForeignUser(uid uint32) error {
+	return fmt.Errorf("user %d asks, who is neither this process's user nor the superuser", uid)
 }
 
 func writeJSON(w http.ResponseWriter, v any) {
@@ -132,46 +156,8 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_, _ = w.Write(b.Bytes()) // the caller has gone
 }
 
-// errNotRunning says that no daemon runs on this state directory.
-var errNotRunning = errors.New("no daemon is running")
-
-// askDaemon calls the running daemon of a state directory.
-func askDaemon(ctx context.Context, dir *config.Dir, method, path string) (adminStatus, error) {
-	var st adminStatus
-	socket, err := adminPath(dir)
-	if err != nil {
-		return st, err
-	}
-	if _, err := os.Stat(socket); err != nil {
-		return st, errNotRunning
-	}
-	cl := &http.Client{Timeout: adminTimeout, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
-			if err != nil {
-				return nil, errNotRunning
-			}
-			return conn, nil
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://daemon"+path, nil)
-	if err != nil {
-		return st, err
-	}
-	resp, err := cl.Do(req)
-	if err != nil {
-		return st, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return st, errorf(CodeFailure, "admin", "update culvert: the running daemon is of another version", "ask the running daemon: %s", resp.Status)
-	}
-	return st, json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(&st)
-}
-
-func daemonRunning(dir *config.Dir) bool {
-	// Detached: a look at a local socket, bounded by its own timeout.
-	_, err := askDaemon(context.Background(), dir, http.MethodGet, "/v1/status")
-	return err == nil
+// isAdminSocket tells by its name whether a file of the directory is a socket of ours.
+func isAdminSocket(name string) bool {
+	pid, ok := strings.CutSuffix(name, ".sock")
+	return ok && pid != "" && strings.Trim(pid, "0123456789-") == ""
 }

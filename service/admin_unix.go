@@ -3,6 +3,7 @@
 package service
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -21,3 +22,15 @@ func checkPrivateDir(path string) error {
 	}
 	return nil
 }
+
+// mayAsk: this process's user, who could change the files as well, and the superuser.
+func mayAsk(uid uint32) error {
+	if uid == 0 || int64(uid) == int64(os.Geteuid()) {
+		return nil
+	}
+	return errForeignUser(uid)
+}
+
+func isAddrInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
+
+func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

@@ -44,6 +44,7 @@ type client struct {
 	welcomed atomic.Bool // the link has been up at least once
 	lastLive atomic.Int64
 	shown    atomic.Pointer[sbrp.Fingerprint] // of the key that the daemon has proved
+	relay    atomic.Pointer[string]           // URL of the last carrier's relay
 }
 
 // clientOptions are what the commands have in common.
@@ -229,6 +230,7 @@ func (c *client) open(ctx context.Context, resp api.SessionResponse) (*endpoint.
 	if err != nil {
 		return nil, err
 	}
+	c.relay.Store(&resp.RelayURL)
 	if c.pinned {
 		return session, nil
 	}
@@ -328,6 +330,14 @@ func (c *client) explainUnknown(ctx context.Context, cause error) error {
 func (c *client) fingerprint() string {
 	if fp := c.shown.Load(); fp != nil {
 		return fp.String()
+	}
+	return ""
+}
+
+// relayURL is the relay of the last carrier; empty before the first one.
+func (c *client) relayURL() string {
+	if url := c.relay.Load(); url != nil {
+		return *url
 	}
 	return ""
 }

@@ -22,26 +22,41 @@ import (
 // exposure is a running daemon: it registers at the control plane, keeps the WebSocket to
 // the relay, admits clients, and serves their streams.
 type exposure struct {
-	m     *machine
-	o     ExposeOptions
-	name  string
-	url   string // control plane
-	api   *api.Client
-	net   *transport
-	sink  Sink
-	ready sync.Once
-
-	links   *mux.Server
+	m       *machine
+	o       ExposeOptions // but for Name and Targets, which may change
+	url     string        // control plane
+	api     *api.Client
+	net     *transport
+	sink    Sink
+	ready   sync.Once
 	exposer *tunnel.Exposer
-	daemon  *endpoint.Daemon
 	clients *config.AuthorizedClients
 
+	// Set by run before running is.
+	links  *mux.Server
+	daemon *endpoint.Daemon
+
 	mu          sync.Mutex // guards what follows
+	running     bool       // links and daemon are there
+	name        string
 	presence    endpoint.Presence
-	live        map[[32]byte]int // links up, by client
 	online      bool
-	offlineCode Code // why it is not, as it was told last
+	since       time.Time // when online changed
+	offlineCode Code      // why it is not, as it was told last
+	offline     *Error    // why it is not, as it is now
+	failed      *Error    // it has ended for good
+	drops       map[mux.LinkID]drop
 }
+
+// drop is the last time that something was held, and why.
+type drop struct {
+	at     time.Time
+	reason string
+}
+
+// daemonLockFile is locked while a process exposes targets: two on one state directory
+// would replace each other at the relay for ever.
+const daemonLockFile = "daemon.lock"
 
 // Expose serves the targets to authorised clients until ctx ends, which is no error. It
 // retries for ever what can heal by itself.
@@ -51,39 +66,41 @@ func Expose(ctx context.Context, o ExposeOptions, sink Sink) error {
 		return err
 	}
 	defer m.close()
+	p := newProcess(m, "expose", sink)
+	x, err := newExposure(m, o, p.sink)
+	if err != nil {
+		return err
+	}
+	p.set(x)
+	return p.run(ctx, x.run)
+}
+
+// newExposure checks the options; nothing runs yet.
+func newExposure(m *machine, o ExposeOptions, sink Sink) (*exposure, error) {
 	e, err := m.enrolled()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	x := &exposure{m: m, o: o, url: e.URL, sink: serial(sink), clients: m.dir.AuthorizedClients(), live: map[[32]byte]int{}}
-	x.name = cmp.Or(o.Name, e.Name, hostName())
+	x := &exposure{
+		m: m, o: o, url: e.URL, sink: sink, clients: m.dir.AuthorizedClients(),
+		name: cmp.Or(o.Name, e.Name, hostName()), since: time.Now(), drops: map[mux.LinkID]drop{},
+	}
 	if x.api, x.net, err = m.controlPlane(e.URL, e.CAFile); err != nil {
-		return err
+		return nil, err
 	}
-	admin, err := listenAdmin(m.dir)
+	targets, err := tunnel.NewTargets(o.Targets...)
 	if err != nil {
-		return err
+		return nil, &Error{Code: CodeUsage, Name: "targets", Err: err}
 	}
-	defer admin.close()
-	if err := x.assemble(ctx); err != nil {
-		return err
+	x.exposer, err = tunnel.NewExposer(tunnel.ExposerConfig{Targets: targets, Grants: x.clients, Logger: m.log})
+	if err != nil {
+		return nil, &Error{Code: CodeUsage, Name: "targets", Err: err}
 	}
-	x.clients.OnProblem(func(err error) {
-		x.sink(Event{Time: time.Now(), Event: EventError, Code: "authorized_clients", Message: err.Error()})
-	})
-	return x.run(ctx, admin)
+	return x, nil
 }
 
 // assemble builds the parts; none of them does anything before run.
 func (x *exposure) assemble(ctx context.Context) (err error) {
-	targets, err := tunnel.NewTargets(x.o.Targets...)
-	if err != nil {
-		return &Error{Code: CodeUsage, Name: "targets", Err: err}
-	}
-	x.exposer, err = tunnel.NewExposer(tunnel.ExposerConfig{Targets: targets, Grants: x.clients, Logger: x.m.log})
-	if err != nil {
-		return &Error{Code: CodeUsage, Name: "targets", Err: err}
-	}
 	x.links, err = mux.NewServer(mux.ServerConfig{
 		Admit: x.admit,
 		Handle: func(ctx context.Context, s *mux.Session) {
@@ -110,7 +127,26 @@ func (x *exposure) assemble(ctx context.Context) (err error) {
 	return nil
 }
 
-func (x *exposure) run(ctx context.Context, admin *adminSocket) error {
+// run serves until ctx ends, which is no error.
+func (x *exposure) run(ctx context.Context) error {
+	unlock, err := x.m.dir.TryLock(daemonLockFile)
+	if errors.Is(err, config.ErrLocked) {
+		return errorf(CodeConfig, "already_running", "stop it first, or give this one a --state-dir of its own",
+			"another culvert already exposes targets from %s", x.m.dir.Path())
+	}
+	if err != nil {
+		return stateError(err)
+	}
+	defer unlock()
+	if err := x.assemble(ctx); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	x.running = true
+	x.mu.Unlock()
+	x.clients.OnProblem(func(err error) {
+		x.sink(Event{Time: time.Now(), Event: EventError, Code: "authorized_clients", Message: err.Error()})
+	})
 	g, gctx := errgroup.WithContext(ctx)
 	// The path outlives the links, so that their end reaches the clients.
 	pathCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -120,23 +156,27 @@ func (x *exposure) run(ctx context.Context, admin *adminSocket) error {
 	})
 	g.Go(func() error { return x.daemon.Run(pathCtx) })
 	g.Go(func() error { return x.clients.Watch(gctx, x.applyGrants) })
-	g.Go(func() error { return admin.serve(gctx, x.adminHandler()) })
 	g.Go(func() error { return x.renew(gctx) })
 	g.Go(func() error {
 		return (&endpoint.Watcher{}).Run(gctx, func() { x.net.forget(); x.daemon.Kick() })
 	})
-	err := g.Wait()
-	if ctx.Err() != nil || err == nil {
+	if err = g.Wait(); ctx.Err() != nil || err == nil {
 		return nil
 	}
 	return classify(err)
+}
+
+func (x *exposure) isRunning() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.running
 }
 
 // connect gives the daemon's endpoint a presence token. While the control plane is out of
 // reach, the last token serves as long as it lives: the relay may well be there.
 func (x *exposure) connect(ctx context.Context) (endpoint.Presence, error) {
 	resp, err := x.api.Register(ctx, api.RegisterRequest{
-		IdentityPublicKey: x.m.identity.PublicKey(), Name: x.name, Replace: x.o.Replace,
+		IdentityPublicKey: x.m.identity.PublicKey(), Name: x.called(), Replace: x.o.Replace,
 	})
 	if err != nil {
 		if p, ok := x.lastPresence(); ok && !isVerdict(err) {
@@ -156,6 +196,13 @@ func (x *exposure) connect(ctx context.Context) (endpoint.Presence, error) {
 	x.presence = p
 	x.mu.Unlock()
 	return p, nil
+}
+
+// called is the daemon's name.
+func (x *exposure) called() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.name
 }
 
 // isVerdict tells a control plane's answer from its being out of reach.
@@ -218,7 +265,7 @@ func (x *exposure) admit(_ context.Context, h mux.Hello) (mux.Admission, error) 
 		return mux.Admission{}, err
 	}
 	var targets []mux.TargetInfo
-	for _, t := range x.o.Targets {
+	for _, t := range x.exposer.Targets().List() {
 		if g.Grants(t.Name) {
 			targets = append(targets, t.Info())
 		}
@@ -229,6 +276,9 @@ func (x *exposure) admit(_ context.Context, h mux.Hello) (mux.Admission, error) 
 // applyGrants makes an edit of the grants felt at once: clients that are no longer
 // authorised lose their links, streams to targets that are no longer granted are reset.
 func (x *exposure) applyGrants() {
+	if !x.isRunning() {
+		return
+	}
 	seen := map[[32]byte]bool{}
 	for _, st := range x.links.Links() {
 		if seen[st.Peer.Key] {
@@ -247,20 +297,22 @@ func (x *exposure) observe(e mux.Event) {
 	out := Event{Time: e.Time, Client: e.Peer.Name, Fingerprint: keyOf(e.Peer).Fingerprint().String()}
 	out.Reason = reasonText(e.Reason)
 	x.m.log.Info("link "+e.Kind.String(), "client", e.Peer.Name, "link", e.Link.String(), "reason", e.Reason)
-	x.mu.Lock()
 	switch e.Kind {
 	case mux.EventConnected:
-		x.live[e.Peer.Key]++
 		out.Event = EventClientConnected
 	case mux.EventLost, mux.EventClosed:
-		if x.live[e.Peer.Key]--; x.live[e.Peer.Key] <= 0 {
-			delete(x.live, e.Peer.Key)
-		}
 		out.Event = EventClientDisconnected
 	case mux.EventHeld:
 		out.Event, out.Connections = EventHeld, new(e.Streams)
 	case mux.EventResumed:
 		out.Event, out.After, out.Kept, out.Lost = EventResumed, e.After, new(e.Kept), new(e.Lost)
+	}
+	x.mu.Lock()
+	switch e.Kind {
+	case mux.EventHeld:
+		x.drops[e.Link] = drop{e.Time, out.Reason}
+	case mux.EventLost, mux.EventClosed:
+		delete(x.drops, e.Link)
 	}
 	x.mu.Unlock()
 	x.sink(out)
@@ -269,7 +321,7 @@ func (x *exposure) observe(e mux.Event) {
 // state tells whether the relay is connected: when that changes, and when the reason why
 // it is not does.
 func (x *exposure) state(s endpoint.DaemonState) {
-	out := Event{Time: time.Now(), Event: EventOnline, Name: x.name, Relay: s.Relay}
+	out := Event{Time: time.Now(), Event: EventOnline, Relay: s.Relay}
 	var e *Error
 	if s.Err != nil {
 		e = classify(s.Err)
@@ -277,12 +329,15 @@ func (x *exposure) state(s endpoint.DaemonState) {
 	}
 	x.mu.Lock()
 	id, was, told := x.presence.DaemonID, x.online, x.offlineCode
-	x.online = s.Online
+	out.Name = x.name
+	if x.online = s.Online; was != s.Online {
+		x.since = out.Time
+	}
 	switch {
 	case s.Online:
-		x.offlineCode = CodeOK
+		x.offlineCode, x.offline = CodeOK, nil
 	case e != nil:
-		x.offlineCode = e.Code
+		x.offlineCode, x.offline = e.Code, e
 	}
 	news := s.Online || was || x.offlineCode != told
 	x.mu.Unlock()

@@ -66,6 +66,8 @@ type ForwardOptions struct {
 	Trust TrustFunc
 	// Ready is called once, when every forward's target has been reached; nil is allowed.
 	Ready func()
+
+	command string // the command that status shows; empty: forward
 }
 
 // TrustFunc is asked whether to pin a daemon on first use, with the key that the control
