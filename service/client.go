@@ -120,13 +120,18 @@ func (c *client) retryNow() {
 // heal by itself.
 func (c *client) run(ctx context.Context) error {
 	backoff := endpoint.Backoff{Min: retryMin, Max: retryMax}
-	last := "" // what the last attempt failed with
+	last := ""        // what the last attempt failed with
+	var before *Error // that failure
 	for {
 		served, err := c.attempt(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		e := classify(err)
+		if before != nil && c.timeout > 0 && errors.Is(err, context.DeadlineExceeded) {
+			e = before // our timeout cut this attempt short: it says less than the one before
+		}
+		before = e
 		switch {
 		case e.Code == CodeIdentity:
 			e.Mend = fmt.Sprintf("compare the new fingerprint with the one that the daemon's machine shows; only if they are equal: culvert trust forget %s, then pair again", c.name)

@@ -48,7 +48,7 @@ func Run(ctx context.Context, o RunOptions, sink Sink) (exitCode int, err error)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready, failed := make(chan struct{}), make(chan error, 1)
-	o.ForwardOptions.Ready = func() { close(ready) }
+	o.ForwardOptions.Ready, o.command = func() { close(ready) }, "run"
 	var g errgroup.Group
 	g.Go(func() error {
 		err := Forward(ctx, o.ForwardOptions, func(e Event) {
