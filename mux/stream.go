@@ -40,8 +40,13 @@ type Stream struct {
 	linger      *time.Timer
 
 	endWrite sync.Once
-	drained  int // bytes read since yamux's buffer was last given back; owned by the reader
-	reading  sync.Mutex
+
+	reading sync.Mutex // guards what follows, which decides when yamux's buffer is given back
+	drained int        // bytes read since drained was last looked at
+	emptied bool       // the last Read took all there was
+	large   bool       // the buffer may have grown
+	quiet   *time.Timer
+	waiting bool // quiet runs
 }
 
 func newStream(f *framer, id uint32) *Stream {
@@ -101,14 +106,46 @@ func (s *Stream) readError(err error) error {
 	return ErrReset
 }
 
-// shrinkAfter is how many bytes are read until yamux's buffer, which only grows, is given back when it is empty.
-const shrinkAfter = 1 << 20
+// yamux's buffer of a stream only grows. It is given back when the stream has become quiet, and not before: bulk would
+// have it allocated again at once, and pays more for fresh pages than for its cipher.
+const (
+	shrinkAfter = 256 << 10 // bytes read that make it worth the while
+	quietTime   = time.Second
+	quietBytes  = 64 << 10 // so much in quietTime is not quiet
+)
 
+// shrink notes a Read of n bytes where so many were asked for.
 func (s *Stream) shrink(n, asked int) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
-	if s.drained += n; s.drained >= shrinkAfter && n < asked {
-		s.drained = 0
+	s.drained += n
+	s.emptied = n < asked
+	s.large = s.large || s.drained >= shrinkAfter
+	if !s.large || !s.emptied || s.waiting {
+		return
+	}
+	s.waiting, s.drained = true, 0
+	if s.quiet == nil {
+		s.quiet = time.AfterFunc(quietTime, s.onQuiet)
+	} else {
+		s.quiet.Reset(quietTime)
+	}
+}
+
+// onQuiet gives the buffer back if nothing much has been read for quietTime. If something is left in it the next Read that
+// empties it starts anew.
+func (s *Stream) onQuiet() {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	busy := s.drained >= quietBytes
+	s.drained = 0
+	if busy {
+		s.quiet.Reset(quietTime)
+		return
+	}
+	s.waiting = false
+	if s.emptied {
+		s.large = false
 		s.ys.Shrink()
 	}
 }
