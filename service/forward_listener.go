@@ -41,7 +41,7 @@ type listener struct {
 
 	mu     sync.Mutex      // guards what follows
 	fw     *tunnel.Forward // nil until it is bound
-	prober *tunnel.Prober  // nil until it is served
+	prober prober          // nil until it is served
 	state  string
 	since  time.Time
 	code   string // unavailable, binding: why
@@ -113,6 +113,7 @@ func (l *listener) bind(suggested int) (*tunnel.Forward, error) {
 	fw, err := tunnel.NewForward(tunnel.ForwardConfig{
 		Spec: l.spec, Opener: link, SuggestedPort: suggested,
 		RefuseWhenHeld: l.refuseHeld,
+		Networks:       l.f.networks,
 		Live:           func() bool { return link.Status().State == mux.StateLive },
 		OpenTimeout:    l.f.o.holdTime,
 		// A connection that was not ok is the news that the target has changed.
@@ -162,7 +163,7 @@ func (l *listener) serve(ctx context.Context) error {
 		}
 	}
 	failed := make(chan error, 1)
-	prober := tunnel.NewProber(l.f.client.link, l.spec.Target, func(r tunnel.ProbeResult) {
+	prober := l.newProber(func(r tunnel.ProbeResult) {
 		if err := l.probed(addrText(fw.Addr()), r); err != nil {
 			select {
 			case failed <- err:

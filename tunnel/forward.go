@@ -27,6 +27,10 @@ type ForwardConfig struct {
 	RefuseWhenHeld bool
 	Live           func() bool
 
+	// Networks names the network targets that a SOCKS proxy leads to, now; required with
+	// Spec.SOCKS. It is called for each connection, concurrently.
+	Networks func() []string
+
 	OpenTimeout time.Duration // how long a local connection waits for the link; 0: DefaultOpenTimeout
 	MaxConns    int           // local connections at once, more are reset; 0: DefaultMaxConns
 
@@ -57,6 +61,7 @@ type Forward struct {
 	active, opened, refused atomic.Int64
 	up, down                atomic.Int64
 	lastID                  atomic.Uint64
+	lastNetwork             atomic.Value   // string; SOCKS: the network that served last
 	conns                   sync.WaitGroup // started by Run, waited for by it
 
 	mu sync.Mutex   // guards the rest
@@ -68,6 +73,8 @@ func NewForward(cfg ForwardConfig) (*Forward, error) {
 	switch {
 	case cfg.Opener == nil:
 		return nil, errors.New("new forward: Opener is missing")
+	case cfg.Spec.SOCKS && cfg.Networks == nil:
+		return nil, errors.New("new forward: Networks is missing, which a SOCKS proxy needs")
 	case cfg.RefuseWhenHeld && cfg.Live == nil:
 		return nil, errors.New("new forward: Live is missing, which RefuseWhenHeld needs")
 	case cfg.Spec.Network != NetworkTCP && cfg.Spec.Network != NetworkUnix:

@@ -30,6 +30,10 @@ type forwarded struct {
 func (fc *forwarded) run(ctx context.Context) {
 	f := fc.f
 	defer f.active.Add(-1)
+	if f.cfg.Spec.SOCKS {
+		fc.runSOCKS(ctx)
+		return
+	}
 	if f.cfg.RefuseWhenHeld && !f.cfg.Live() {
 		fc.refuse(ErrHeld)
 		return

@@ -22,6 +22,7 @@ type ForwardSpec struct {
 	Port    int    // tcp: local port, 0 = any free one, TargetPort = the target's
 	Path    string // unix: the socket
 	Target  string // NAME or NAME/HOST:PORT
+	SOCKS   bool   // a SOCKS proxy into the daemon's network targets; Target is SOCKSTarget
 }
 
 // ParseForward parses what a client's user writes:
@@ -32,6 +33,7 @@ type ForwardSpec struct {
 //	0.0.0.0:8080:web       another local address; [::1]:8080:web for IPv6
 //	unix:/tmp/x.sock:db    a local socket
 //	8443:lan/10.1.2.3:443  an address inside a network target
+//	socks5:1080            a SOCKS proxy into all network targets; socks5:BIND:PORT
 //
 // In unix:PATH:TARGET the target is the longest end that can be one, so a path
 // may hold colons.
@@ -47,6 +49,13 @@ func parseForward(s string) (ForwardSpec, error) {
 	if rest, ok := strings.CutPrefix(s, "unix:"); ok {
 		return parseUnixForward(rest)
 	}
+	if rest, ok := strings.CutPrefix(s, socksPrefix); ok {
+		return parseSOCKSForward(rest)
+	}
+	return parseTCPForward(s)
+}
+
+func parseTCPForward(s string) (ForwardSpec, error) {
 	f := ForwardSpec{Network: NetworkTCP, Bind: DefaultBind, Port: TargetPort}
 	// The target's name runs from the last colon before the first slash; what
 	// follows a slash is an address of a network target.
@@ -112,6 +121,10 @@ func parseLocalPort(s string) (int, error) {
 // String is the forward in the form that ParseForward takes.
 func (f ForwardSpec) String() string {
 	switch {
+	case f.SOCKS && f.Bind == DefaultBind:
+		return socksPrefix + strconv.Itoa(f.Port)
+	case f.SOCKS:
+		return socksPrefix + net.JoinHostPort(f.Bind, strconv.Itoa(f.Port))
 	case f.Network == NetworkUnix:
 		return "unix:" + f.Path + ":" + f.Target
 	case f.Bind == DefaultBind && f.Port == TargetPort:

@@ -44,6 +44,15 @@ const (
 	// being forwarded waits as long as the link lives.
 	answerTimeout = 30 * time.Second
 
+	// socksHandshakeTimeout bounds how long a SOCKS client may take to say where it wants
+	// to go: programs do that at once.
+	socksHandshakeTimeout = 10 * time.Second
+	// socksLinger bounds the wait for a refused SOCKS client to take note and close.
+	socksLinger = 2 * time.Second
+	// maxNetworks bounds the networks of a daemon that are asked for one SOCKS connection:
+	// each takes a round trip.
+	maxNetworks = 16
+
 	// acceptRetryMin and acceptRetryMax are the pauses after an accept that
 	// failed for want of descriptors or memory.
 	acceptRetryMin = 5 * time.Millisecond

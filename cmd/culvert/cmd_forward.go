@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"culvert/service"
-	"culvert/tunnel"
 )
 
 func newForwardCmd(a *app) *cobra.Command {
@@ -25,12 +24,14 @@ the loss of the relay and of the network. It tries for ever, unless told otherwi
 		Example: `  culvert forward laptop web                  # the target's own port, or any free one
   culvert forward laptop 8080:web 0:ssh       # 0 takes any free port
   culvert forward laptop 0.0.0.0:8080:web     # for others in the network too
-  culvert forward laptop unix:/tmp/db.sock:db`,
-		Args:              words(2, -1, "say which daemon and which of its targets, such as laptop 8080:web"),
+  culvert forward laptop unix:/tmp/db.sock:db
+  culvert forward laptop -D 1080              # SOCKS5 into the networks that it exposes`,
+		Args:              a.forwardWords,
 		ValidArgsFunction: a.completeDaemon,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
+	addSOCKS(f)
 	f.BoolVar(&o.Once, "once", false, "end when the first attempt fails, instead of trying again")
 	f.Var(span{&o.Timeout}, "timeout", "end when daemon or target are out of reach for so long (default: never)")
 	f.StringVar(&whenHeld, "when-held", "wait", "`HOW` new connections fare while the link is down: wait or refuse")
@@ -44,18 +45,15 @@ the loss of the relay and of the network. It tries for ever, unless told otherwi
 		if whenHeld != "wait" && whenHeld != "refuse" {
 			return usagef("--when-held wait or --when-held refuse", "--when-held %q is not known", whenHeld)
 		}
-		for _, arg := range args[1:] {
-			spec, err := tunnel.ParseForward(arg)
-			if err != nil {
-				return usagef("culvert forward "+args[0]+" 8080:web", "%w", err)
-			}
-			o.Forwards = append(o.Forwards, spec)
+		specs, err := parseForwards(args[1:], cmd.Flags())
+		if err != nil {
+			return err
 		}
 		c, err := a.common()
 		if err != nil {
 			return err
 		}
-		o.Common, o.Daemon, o.WhenHeldRefuse = c, args[0], whenHeld == "refuse"
+		o.Common, o.Daemon, o.Forwards, o.WhenHeldRefuse = c, args[0], specs, whenHeld == "refuse"
 		o.Trust, o.Ready, a.print.hold = a.trust(ctx, firstUse), fd.ready, o.HoldTime
 		return a.calls.forward(ctx, o, a.print.event)
 	})

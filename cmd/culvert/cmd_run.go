@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"culvert/service"
-	"culvert/tunnel"
 )
 
 func newRunCmd(a *app) *cobra.Command {
@@ -25,11 +24,13 @@ Standard input, output and error are the command's, signals are passed on to it,
 exit code is the result. If it was not started, the exit code is one of culvert's.`,
 		Example: `  culvert run laptop 0:db -- psql 'host={{host db}} port={{port db}} dbname=app'
   culvert run laptop 0:db 0:web -- sh -c 'DB=$CULVERT_ADDR_DB make integration-test'
+  culvert run laptop -D 0 -- sh -c 'curl --socks5-hostname $CULVERT_ADDR_SOCKS5 http://printer.lan/'
   culvert run laptop 0:db --timeout 30s -- make test    # a job that must not wait for ever`,
 		ValidArgsFunction: a.completeDaemon,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
+	addSOCKS(f)
 	f.BoolVar(&o.Once, "once", false, "end when the first attempt fails, instead of trying again")
 	f.Var(span{&o.Timeout}, "timeout", "end when daemon or target are out of reach for so long (default: never)")
 	addHoldTime(f, &o.HoldTime)
@@ -40,7 +41,7 @@ exit code is the result. If it was not started, the exit code is one of culvert'
 		switch dash = cmd.ArgsLenAtDash(); {
 		case dash < 0 || dash == len(args):
 			return usagef(mend, "run: say behind a -- which command to run")
-		case dash < 2:
+		case dash < 2 && (dash == 0 || !f.Changed(socksFlag)):
 			return usagef(mend, "run: say which daemon and which of its targets, such as laptop 0:db")
 		case a.flags.json:
 			return usagef("leave out --json", "stdout is the command's: there is no JSON")
@@ -48,7 +49,7 @@ exit code is the result. If it was not started, the exit code is one of culvert'
 		return nil
 	}
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
-		specs, err := parseForwards(args[1:dash])
+		specs, err := parseForwards(args[1:dash], f)
 		if err != nil {
 			return err
 		}
@@ -70,18 +71,6 @@ exit code is the result. If it was not started, the exit code is one of culvert'
 		return exitOf(code)
 	})
 	return cmd
-}
-
-func parseForwards(words []string) ([]tunnel.ForwardSpec, error) {
-	var specs []tunnel.ForwardSpec
-	for _, word := range words {
-		spec, err := tunnel.ParseForward(word)
-		if err != nil {
-			return nil, usagef("8080:web, or 0:web for any free port", "%w", err)
-		}
-		specs = append(specs, spec)
-	}
-	return specs, nil
 }
 
 // trouble is event without the lines that say that all is well: stderr is the command's.
