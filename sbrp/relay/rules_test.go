@@ -207,7 +207,9 @@ func TestDaemonSpeaksOfSessionsThatAreOver(t *testing.T) {
 	if n := r.srv.Stats(); n.DiscardedUnknown != 8 || n.Daemons != 2 {
 		t.Errorf("got %+v", n)
 	}
-	// The same session id again (a token lives for a while): it is a new session.
+	// The same session id again (a token lives for a while): it is a new session, once the
+	// first one's connection is gone.
+	eventually(t, "the first client is gone", func() bool { return r.srv.Stats().Clients == 1 })
 	c := r.session(d, "d", 7)
 	c.close()
 	d.wantControl(sbrp.CodeSessionEnded, 7)
