@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -91,13 +92,22 @@ func (f *File) Problem(v Value, err error) *LineError {
 
 // ConfigFile loads config.yaml of the state directory. A missing one satisfies
 // errors.Is(err, fs.ErrNotExist).
-func (d *Dir) ConfigFile() (*File, error) { return LoadFile(d.File(fileName)) }
+func (d *Dir) ConfigFile() (*File, error) { return LoadFile(d.ConfigPath()) }
+
+// ConfigPath is where config.yaml of the state directory is, or would be.
+func (d *Dir) ConfigPath() string { return PathIn(d.path) }
+
+// PathIn is ConfigPath of the state directory at stateDir, which is not opened.
+func PathIn(stateDir string) string { return filepath.Join(stateDir, fileName) }
 
 // LoadFile loads the configuration file at path. Mistakes in it are FileErrors:
 // all of them, with line, column and, for an unknown key, the one that was
 // probably meant. A file that other users can change is a *PermissionError,
 // since it says what this machine exposes.
-func LoadFile(path string) (*File, error) {
+//
+// A check understands the values further and returns their mistakes, so that all
+// are reported at once; it sees a file without the values that are wrong already.
+func LoadFile(path string, checks ...func(*File) FileErrors) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
@@ -119,13 +129,17 @@ func LoadFile(path string) (*File, error) {
 	if len(data) > maxConfig {
 		return nil, fmt.Errorf("load configuration: %s is larger than %d bytes", path, maxConfig)
 	}
-	return ParseFile(path, data)
+	return ParseFile(path, data, checks...)
 }
 
 // ParseFile is LoadFile for data that is in memory; path is for messages.
-func ParseFile(path string, data []byte) (*File, error) {
+func ParseFile(path string, data []byte, checks ...func(*File) FileErrors) (*File, error) {
 	l := &loader{file: &File{Path: path}}
-	l.load(data)
+	if l.load(data) {
+		for _, check := range checks {
+			l.errs = append(l.errs, check(l.file)...)
+		}
+	}
 	if len(l.errs) > 0 {
 		slices.SortStableFunc(l.errs, func(a, b *LineError) int {
 			if a.Line != b.Line {

@@ -28,8 +28,9 @@ type loader struct {
 	errs FileErrors
 }
 
-// load reads the whole file. schema.go has the table of its keys.
-func (l *loader) load(data []byte) {
+// load reads the whole file. schema.go has the table of its keys. It tells
+// whether the file is YAML, so that what was understood of it can be used.
+func (l *loader) load(data []byte) bool {
 	f := l.file
 	top := []field{
 		{keyName, l.value(&f.Name, func(v Value) error { return CheckName(v.Text) })},
@@ -43,7 +44,7 @@ func (l *loader) load(data []byte) {
 	tree, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		l.syntax(err)
-		return
+		return false
 	}
 	seen := false
 	for _, doc := range tree.Docs {
@@ -52,7 +53,7 @@ func (l *loader) load(data []byte) {
 		}
 		if seen {
 			l.fail(doc.Body, "a second document: put everything into one")
-			return
+			return true
 		}
 		seen = true
 		if _, comment := doc.Body.(*ast.CommentGroupNode); comment {
@@ -61,6 +62,7 @@ func (l *loader) load(data []byte) {
 		}
 		l.mapping(doc.Body, "the file", top)
 	}
+	return true
 }
 
 // targets reads NAME: ADDRESS pairs.

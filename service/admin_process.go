@@ -97,6 +97,8 @@ func (p *process) handler() http.Handler {
 	return m
 }
 
+func (p *process) pid() int { return os.Getpid() }
+
 // status is what GET /v1/status answers.
 func (p *process) status() ProcessStatus {
 	p.mu.Lock()

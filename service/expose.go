@@ -31,6 +31,8 @@ type exposure struct {
 	ready   sync.Once
 	exposer *tunnel.Exposer
 	clients *config.AuthorizedClients
+	// fallback is the name where the user gives none.
+	fallback string
 
 	// Set by run before running is.
 	links  *mux.Server
@@ -83,8 +85,9 @@ func newExposure(m *machine, o ExposeOptions, sink Sink) (*exposure, error) {
 	}
 	x := &exposure{
 		m: m, o: o, url: e.URL, sink: sink, clients: m.dir.AuthorizedClients(),
-		name: cmp.Or(o.Name, e.Name, hostName()), since: time.Now(), drops: map[mux.LinkID]drop{},
+		fallback: cmp.Or(e.Name, hostName()), since: time.Now(), drops: map[mux.LinkID]drop{},
 	}
+	x.name = x.nameOr(o.Name)
 	if x.api, x.net, err = m.controlPlane(e.URL, e.CAFile); err != nil {
 		return nil, err
 	}
@@ -197,6 +200,8 @@ func (x *exposure) connect(ctx context.Context) (endpoint.Presence, error) {
 	x.mu.Unlock()
 	return p, nil
 }
+
+func (x *exposure) nameOr(name string) string { return cmp.Or(name, x.fallback) }
 
 // called is the daemon's name.
 func (x *exposure) called() string {

@@ -54,6 +54,7 @@ type forwarding struct {
 	sink    Sink
 	client  *client
 	changes chan func(context.Context, *errgroup.Group) // for run's own goroutine
+	over    chan struct{}                               // closed when run has ended
 
 	mu        sync.Mutex    // guards what follows
 	listeners []*listener   // in the user's order
@@ -78,7 +79,7 @@ type forwardingOptions struct {
 
 // newForwarding makes one without forwards; nothing runs yet.
 func newForwarding(m *machine, o forwardingOptions, sink Sink) (*forwarding, error) {
-	f := &forwarding{m: m, o: o, changes: make(chan func(context.Context, *errgroup.Group)), welcome: make(chan struct{})}
+	f := &forwarding{m: m, o: o, changes: make(chan func(context.Context, *errgroup.Group)), welcome: make(chan struct{}), over: make(chan struct{})}
 	f.sink = func(e Event) {
 		f.note(e)
 		sink(e)
@@ -115,6 +116,7 @@ func (f *forwarding) close() {
 
 // run serves the forwards until ctx ends, which is no error.
 func (f *forwarding) run(ctx context.Context) error {
+	defer close(f.over)
 	g, gctx := errgroup.WithContext(ctx)
 	runLink(gctx, g, f.client)
 	for _, l := range f.list() {
@@ -139,9 +141,8 @@ func (f *forwarding) run(ctx context.Context) error {
 
 // set replaces the forwards of a running forwarding: those that are not in the new list
 // end, with their connections; those that are new there are bound, if they are not yet,
-// and started; the others are not touched. It returns when that is done or ctx, which
-// must end with run, has.
-func (f *forwarding) set(ctx context.Context, next []*listener) {
+// and started; the others are not touched. It returns when that is done, or run has ended.
+func (f *forwarding) set(next []*listener) {
 	done := make(chan struct{})
 	change := func(ctx context.Context, g *errgroup.Group) {
 		defer close(done)
@@ -163,7 +164,10 @@ func (f *forwarding) set(ctx context.Context, next []*listener) {
 	select {
 	case f.changes <- change:
 		<-done
-	case <-ctx.Done():
+	case <-f.over:
+		for _, l := range next {
+			l.close()
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -98,13 +99,38 @@ func (l *listener) start(ctx context.Context, g *errgroup.Group) {
 
 // end ends a started forward and its connections, and waits for that.
 func (l *listener) end() {
-	addr := ""
-	if fw := l.forward(); fw != nil {
-		addr = addrText(fw.Addr())
-	}
+	e := l.closedEvent()
 	l.stop()
 	<-l.done
-	l.f.sink(Event{Time: time.Now(), Event: EventClosed, Daemon: l.f.o.daemon, Target: l.spec.Target, Addr: addr})
+	l.f.sink(e)
+}
+
+// abandon closes a listener that was bound and is not going to be served after all.
+func (l *listener) abandon() {
+	if l.forward() != nil {
+		e := l.closedEvent()
+		l.close()
+		l.f.sink(e)
+	}
+}
+
+// closedEvent is to be made while the address is known.
+func (l *listener) closedEvent() Event {
+	e := Event{Time: time.Now(), Event: EventClosed, Daemon: l.f.o.daemon, Target: l.spec.Target}
+	if fw := l.forward(); fw != nil {
+		e.Addr = addrText(fw.Addr())
+	}
+	return e
+}
+
+// boundPort is the local TCP port, or 0.
+func (l *listener) boundPort() int {
+	if fw := l.forward(); fw != nil {
+		if a, ok := fw.Addr().(*net.TCPAddr); ok {
+			return a.Port
+		}
+	}
+	return 0
 }
 
 // bind makes the forward and opens its listener.

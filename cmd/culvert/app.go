@@ -46,6 +46,10 @@ type calls struct {
 	sshCommand    func(service.SSHOptions) ([]string, error)
 	sshConfig     func(service.SSHOptions) (string, error)
 	become        func(line []string) (int, error)
+	up            func(context.Context, service.UpOptions, service.Sink) error
+	check         func(service.Common, string) (service.CheckResult, error)
+	reload        func(context.Context, service.Common) ([]service.Reloaded, error)
+	status        func(context.Context, service.Common) ([]service.ProcessStatus, []error, error)
 	makePairing   func(context.Context, service.PairOptions) (service.PairingCode, error)
 	waitPairing   func(context.Context, service.Common, service.PairingCode) (service.ClientRow, error)
 	redeemPairing func(context.Context, service.RedeemOptions) (service.Paired, error)
@@ -72,6 +76,7 @@ func newApp() *app {
 			login: service.Login, daemons: service.Daemons,
 			expose: service.Expose, forward: service.Forward, stdio: service.Stdio,
 			run: service.Run, sshCommand: service.SSHCommand, sshConfig: service.SSHConfig, become: become,
+			up: service.Up, check: service.Check, reload: service.Reload, status: service.Status,
 			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,

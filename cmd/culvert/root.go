@@ -42,6 +42,7 @@ between them is end-to-end encrypted. One binary plays every part.
 		newDemoCmd(a), newRelayCmd(a), newLoginCmd(a), newExposeCmd(a), newPairCmd(a),
 		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
 		newClientsCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
+		newUpCmd(a), newCheckCmd(a), newReloadCmd(a), newStatusCmd(a),
 	)
 	root.SetHelpCommand(newHelpCmd(root))
 	return root
