@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -13,12 +12,6 @@ import (
 	"culvert/sbrp"
 	"culvert/sbrp/api"
 	"culvert/sbrp/endpoint"
-)
-
-const (
-	// retryMin and retryMax bound the jittered wait between attempts to reach a daemon.
-	retryMin = 50 * time.Millisecond
-	retryMax = 30 * time.Second
 )
 
 // client keeps one link to one daemon: it resolves the name, asks for a session, dials the
@@ -33,7 +26,7 @@ type client struct {
 	sink    Sink
 
 	link *mux.Client
-	kick chan struct{} // one slot: try at once
+	underway
 
 	// Owned by Run's loop.
 	known  config.KnownDaemon
@@ -64,7 +57,7 @@ type clientOptions struct {
 func newClient(m *machine, o clientOptions) (*client, error) {
 	c := &client{
 		m: m, name: o.daemon, trust: o.trust, once: o.once, timeout: o.timeout, sink: o.sink,
-		kick: make(chan struct{}, 1),
+		underway: underway{kick: make(chan struct{}, 1)},
 	}
 	link, err := mux.NewClient(mux.ClientConfig{
 		Key: m.identity.PublicKey(), Sign: m.identity.SignMessage,
@@ -108,24 +101,20 @@ func (c *client) observe(e mux.Event) {
 	c.sink(out)
 }
 
-// retryNow makes the loop try at once: the network has changed.
-func (c *client) retryNow() {
-	select {
-	case c.kick <- struct{}{}:
-	default:
-	}
-}
-
 // run keeps the link until ctx ends, which is no error, or something happens that cannot
 // heal by itself.
 func (c *client) run(ctx context.Context) error {
-	backoff := endpoint.Backoff{Min: retryMin, Max: retryMax}
-	last := ""        // what the last attempt failed with
-	var before *Error // that failure
+	pace := newPace()
+	var before *Error // what the last attempt failed with
 	for {
 		served, err := c.attempt(ctx)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, errKicked) {
+			pace.kicked()
+			c.forgetNetwork()
+			continue
 		}
 		e := classify(err)
 		if before != nil && c.timeout > 0 && errors.Is(err, context.DeadlineExceeded) {
@@ -142,27 +131,32 @@ func (c *client) run(ctx context.Context) error {
 			return err
 		}
 		c.m.log.Info("no carrier", "daemon", c.name, "code", e.Name, "err", e.Err)
-		switch {
-		case served:
-			last = ""
-			backoff.Reset()
-		case e.Name != last:
-			// Another failure is a step of the way: after a relay's restart, "unreachable"
-			// becomes "daemon offline", and the daemon will be back in a moment.
-			last = e.Name
-			backoff.Reset()
-			c.report(e)
+		var wait time.Duration
+		if served > 0 {
+			c.forgetNetwork() // where the carrier was lost, nothing else can be trusted
+			wait = pace.lost(served)
+		} else {
+			var news bool
+			if wait, news = pace.failed(e); news {
+				c.report(e)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-c.kick:
-			backoff.Reset()
-			if c.net != nil {
-				c.net.forget()
-			}
-		case <-time.After(backoff.Next()):
+			pace.kicked()
+			c.forgetNetwork()
+		case <-time.After(wait):
 		}
+	}
+}
+
+// forgetNetwork drops the HTTP connections that are kept: they belong to a network that
+// may be gone.
+func (c *client) forgetNetwork() {
+	if c.net != nil {
+		c.net.forget()
 	}
 }
 
@@ -183,31 +177,6 @@ func (c *client) verdict(e *Error) error {
 // report tells an error that is going to be retried.
 func (c *client) report(e *Error) {
 	c.sink(Event{Time: time.Now(), Event: EventError, Daemon: c.name, Code: e.Name, Message: e.Error(), Mend: e.Mend})
-}
-
-// attempt brings up one carrier and runs the link on it until it ends. served tells
-// whether it came that far.
-func (c *client) attempt(ctx context.Context) (served bool, err error) {
-	session, err := c.dialBounded(ctx)
-	if err != nil {
-		return false, err
-	}
-	c.shown.Store(new(session.DaemonKey().Fingerprint()))
-	if err = c.link.Serve(ctx, session); err == nil {
-		err = net.ErrClosed
-	}
-	return true, err
-}
-
-// dialBounded is dial within what is left of the timeout.
-func (c *client) dialBounded(ctx context.Context) (*endpoint.Session, error) {
-	if c.timeout > 0 {
-		left := c.timeout - time.Since(time.Unix(0, c.lastLive.Load()))
-		dctx, cancel := context.WithTimeout(ctx, max(left, time.Millisecond))
-		defer cancel()
-		return c.dial(dctx)
-	}
-	return c.dial(ctx)
 }
 
 // dial asks for a session and does the SBRP handshake. The daemon must show the pinned

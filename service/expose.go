@@ -328,6 +328,9 @@ func (x *exposure) observe(e mux.Event) {
 func (x *exposure) state(s endpoint.DaemonState) {
 	out := Event{Time: time.Now(), Event: EventOnline, Relay: s.Relay}
 	var e *Error
+	if !s.Online {
+		x.net.forget() // where the relay was lost, kept HTTP connections cannot be trusted
+	}
 	if s.Err != nil {
 		e = classify(s.Err)
 		x.m.log.Info("relay", "online", s.Online, "code", e.Name, "err", s.Err)

@@ -1,26 +1,35 @@
 package endpoint
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
 
 // Defaults of Backoff.
 const (
-	DefaultBackoffMin = 50 * time.Millisecond
-	DefaultBackoffMax = 30 * time.Second
+	DefaultBackoffMin    = 50 * time.Millisecond
+	DefaultBackoffMax    = 30 * time.Second
+	DefaultBackoffGrowth = 1.1
 )
 
 // Backoff is a policy for the time between attempts: exponential with full
 // jitter, so that many ends that lost the same relay do not come back in
-// step. The n-th Next after a Reset is uniform in [Min/2, Min*1.5^n], and never
-// above Max. The growth is gentle, so that what was away for a second is found
-// again within a few tenths of one. The zero value is ready to use. It is not for concurrent use.
+// step. The n-th Next after a Reset is uniform in [Min/2, Min*Growth^n], and
+// never above Max. The growth is gentle: while attempts fail at once, a wait is
+// a tenth of what has passed on average, so that what was away for three
+// seconds is found again within three tenths of one; from an outage of two and
+// a half minutes on the bound is Max. The zero value is ready to use. It is not
+// for concurrent use.
 type Backoff struct {
 	// Min is the first upper bound; zero means DefaultBackoffMin.
 	Min time.Duration
 	// Max is the last upper bound; zero means DefaultBackoffMax.
 	Max time.Duration
+	// Growth is the factor from one upper bound to the next, at least 1; zero
+	// means DefaultBackoffGrowth. What costs the other side something each time
+	// wants a larger one.
+	Growth float64
 
 	// ceiling is the next upper bound; zero after a Reset.
 	ceiling time.Duration
@@ -30,10 +39,11 @@ type Backoff struct {
 func (b *Backoff) Next() time.Duration {
 	lo, hi := nonZero(b.Min, DefaultBackoffMin), nonZero(b.Max, DefaultBackoffMax)
 	hi = max(hi, lo)
-	if b.ceiling == 0 {
-		b.ceiling = lo
+	grown := float64(b.ceiling) * max(1, cmp.Or(b.Growth, DefaultBackoffGrowth))
+	if grown < float64(hi) { // else the conversion back could overflow
+		b.ceiling = time.Duration(grown)
 	} else {
-		b.ceiling = min(b.ceiling, hi/3*2)/2*3 // no overflow: grown after the cut
+		b.ceiling = hi
 	}
 	b.ceiling = min(max(b.ceiling, lo), hi)
 	// The floor keeps a lucky draw from turning into a tight loop.

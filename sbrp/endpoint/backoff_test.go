@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"testing"
@@ -19,20 +20,19 @@ func TestBackoffBounds(t *testing.T) {
 		{"own bounds", Backoff{Min: time.Second, Max: 3 * time.Second}, time.Second, 3 * time.Second},
 		{"max below min", Backoff{Min: time.Second, Max: time.Millisecond}, time.Second, time.Second},
 		{"one value", Backoff{Min: time.Second, Max: time.Second}, time.Second, time.Second},
+		{"own growth", Backoff{Growth: 1.5}, DefaultBackoffMin, DefaultBackoffMax},
+		{"no growth", Backoff{Growth: 0.5}, DefaultBackoffMin, DefaultBackoffMax},
 		{"huge", Backoff{Min: 1 << 61, Max: 1<<63 - 1}, 1 << 61, 1<<63 - 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ceiling := tt.min
+			ceiling := float64(tt.min)
 			for i := range 80 {
 				d := tt.b.Next()
-				if d < tt.min/2 || d > min(ceiling, tt.max) {
-					t.Fatalf("Next %d = %v, want within [%v, %v]", i, d, tt.min/2, min(ceiling, tt.max))
+				if d < tt.min/2 || d > tt.max && d > tt.min || float64(d) > ceiling {
+					t.Fatalf("Next %d = %v, want within [%v, %v]", i, d, tt.min/2, min(time.Duration(ceiling), tt.max))
 				}
-				ceiling = min(tt.max, ceiling/2*3+2) // rounding
-				if ceiling < 0 {
-					ceiling = tt.max
-				}
+				ceiling = ceiling*max(1, cmp.Or(tt.b.Growth, DefaultBackoffGrowth)) + 1 // rounding
 			}
 			tt.b.Reset()
 			if d := tt.b.Next(); d > tt.min {
@@ -48,7 +48,7 @@ func TestBackoffSpreads(t *testing.T) {
 	var low, high int
 	for range 1000 {
 		b := Backoff{Min: time.Millisecond, Max: time.Second}
-		for range 40 {
+		for range 100 {
 			b.Next()
 		}
 		if d := b.Next(); d < 500*time.Millisecond {

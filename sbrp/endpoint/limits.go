@@ -79,10 +79,12 @@ const (
 	throttleMax    = 5 * time.Second
 	throttleForget = 10 * time.Second
 
-	// stableAfter is how long a WebSocket must have lived for the backoff to
-	// start over: long enough that a relay which takes us and throws us out is not
-	// stormed, short enough that one which is restarted often finds us at once.
+	// stableAfter is how long a WebSocket must have lived not to count as a flap:
+	// long enough that a relay which takes us and throws us out is not stormed,
+	// short enough that one which is restarted often finds us at once. flapGrowth is
+	// how the pause after a flap grows from one to the next.
 	stableAfter = 5 * time.Second
+	flapGrowth  = 1.5
 	// evictedPause is the least pause after the relay closed the WebSocket as a
 	// matter of policy: a second process with the same identity has taken our
 	// place, or we broke a rule. Coming back at once would make two daemons chase

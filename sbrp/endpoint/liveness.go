@@ -56,8 +56,12 @@ func (l liveness) check(now time.Time, p pulse) verdict {
 	}
 
 	if p.readingSince.IsZero() {
-		// Nobody reads. Look again soon, in case somebody begins to.
+		// Nobody reads. Look again soon, in case somebody begins to. A doubt is not
+		// put off until then: whoever reads may just be busy with what it has read.
 		v.next = min(v.next, l.stallAfter)
+		if p.probeNow {
+			v.ping, v.probe, v.next = true, true, min(v.next, l.stallGrace)
+		}
 		return v
 	}
 	silentSince := latest(p.opened, p.heard, p.readingSince)

@@ -47,6 +47,8 @@ func TestLivenessCheck(t *testing.T) {
 		{"nobody reads", 29, at{0, no, no, 16, no}, false, false, false, false, 2},
 		{"nobody reads for an hour: ping, no verdict", 3600, at{0, no, no, 3580, no}, false, true, false, false, 5},
 		{"nobody reads, write waits", 20, at{0, no, 2, 10, no}, false, false, false, false, 5},
+		{"nobody reads just now, doubt", 3, at{2, no, no, no, no}, true, true, true, false, 4},
+		{"read again since, still silent", 7, at{2, 3.1, no, 3, 3}, false, false, false, false, 0.1},
 		{"nobody reads, probed long ago", 20, at{0, no, 2, 10, 7}, false, false, false, false, 5},
 		{"reads again after an hour", 3600, at{0, 3600, 2, 3590, no}, false, false, false, false, 5},
 		{"reads again, write waits for 5 s of reading", 3605, at{0, 3600, 2, 3600, no}, false, true, true, false, 4},

@@ -19,10 +19,12 @@ var errKicked = errors.New("attempt begun anew: the network may have changed")
 // that it is of no use.
 func (d *Daemon) connectLoop(ctx context.Context) error {
 	backoff := d.cfg.Backoff
+	flaps := Backoff{Min: backoff.Min, Max: backoff.Max, Growth: flapGrowth}
 	fresh := true // whether to ask Connect although the token at hand is still good
 	for ctx.Err() == nil {
 		u, err := d.connect(ctx, fresh)
 		fresh = true // after a failure the relay may be elsewhere
+		var least time.Duration
 		switch {
 		case ctx.Err() != nil:
 			if u != nil {
@@ -46,14 +48,17 @@ func (d *Daemon) connectLoop(ctx context.Context) error {
 			if isPermanent(err) {
 				return err
 			}
+			backoff.Reset()
 			if time.Since(u.opened) >= stableAfter {
-				backoff.Reset()
+				flaps.Reset()
+			} else {
+				least = flaps.Next()
 			}
 			// The token is likely good and the relay likely back in a moment; asking
 			// the control plane first would cost time when every client waits.
 			fresh = false
 		}
-		d.pause(ctx, &backoff, leastPause(err))
+		d.pause(ctx, &backoff, max(least, leastPause(err)))
 	}
 	return nil
 }
