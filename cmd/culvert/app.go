@@ -46,6 +46,7 @@ type calls struct {
 	sshCommand    func(service.SSHOptions) ([]string, error)
 	sshConfig     func(service.SSHOptions) (string, error)
 	become        func(line []string) (int, error)
+	doctor        func(context.Context, service.DoctorOptions, func(service.Hop)) error
 	up            func(context.Context, service.UpOptions, service.Sink) error
 	check         func(service.Common, string) (service.CheckResult, error)
 	reload        func(context.Context, service.Common) ([]service.Reloaded, error)
@@ -76,7 +77,8 @@ func newApp() *app {
 			login: service.Login, daemons: service.Daemons,
 			expose: service.Expose, forward: service.Forward, stdio: service.Stdio,
 			run: service.Run, sshCommand: service.SSHCommand, sshConfig: service.SSHConfig, become: become,
-			up: service.Up, check: service.Check, reload: service.Reload, status: service.Status,
+			doctor: service.Doctor,
+			up:     service.Up, check: service.Check, reload: service.Reload, status: service.Status,
 			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,

@@ -115,6 +115,11 @@ func (r *testRun) recorded() calls {
 			return "Host laptop\n", nil
 		},
 		become: func([]string) (int, error) { return 0, nil },
+		doctor: func(_ context.Context, o service.DoctorOptions, _ func(service.Hop)) error {
+			o.Common = plain(o.Common)
+			r.got = o
+			return nil
+		},
 		makePairing: func(_ context.Context, o service.PairOptions) (service.PairingCode, error) {
 			o.Common = plain(o.Common)
 			r.got = o
