@@ -40,7 +40,7 @@ var (
 			Names: &schema{Pattern: namePattern},
 			Rest:  &schema{Type: []string{"string", "integer"}, MinLength: 1}}}
 	keyForwards = keySpec{name: "forwards",
-		doc: "Local addresses that lead to targets of daemons: DAEMON: and a list of [[BIND:]PORT:]TARGET.",
+		doc: "Local addresses that lead to targets of daemons: DAEMON: and a list of [[BIND:]PORT:]TARGET, unix:/path/to.sock:TARGET or socks5:[BIND:]PORT.",
 		value: schema{Type: "object",
 			Rest: &schema{AnyOf: []*schema{{Ref: "#/$defs/forward"}, {Type: "array", Items: &schema{Ref: "#/$defs/forward"}}}}}}
 )
@@ -48,7 +48,7 @@ var (
 // The keys of a forward that is written as a mapping.
 var (
 	keyForward = keySpec{name: "forward",
-		doc:   "[[BIND:]PORT:]TARGET or unix:/path/to.sock:TARGET. Without a port it is the target's own, or any free one; 0 is any free one.",
+		doc:   "[[BIND:]PORT:]TARGET, unix:/path/to.sock:TARGET or socks5:[BIND:]PORT. Without a port it is the target's own, or any free one; 0 is any free one.",
 		value: schema{Type: []string{"string", "integer"}}}
 	keyForwardHeld = keySpec{name: "when_held",
 		doc:   "How new local connections of this forward fare while the link is down. Default: the file's.",

@@ -20,6 +20,8 @@ type world struct {
 	t     *testing.T
 	dir   string
 	relay RelayInfo
+	// stopRelay ends the relay before the test does.
+	stopRelay func() error
 }
 
 const testTimeout = 30 * time.Second
@@ -28,7 +30,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	ready := make(chan RelayInfo, 1)
-	w.background("relay", func(ctx context.Context) error {
+	w.stopRelay = w.background("relay", func(ctx context.Context) error {
 		return RunRelay(ctx, RelayOptions{Common: w.common("relay"), Listen: "127.0.0.1:0", Ready: func(i RelayInfo) { ready <- i }}, func(Event) {})
 	})
 	w.relay = receive(t, "relay", ready)
