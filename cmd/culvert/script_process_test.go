@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -179,6 +180,11 @@ func cmdEnd(ts *testscript.TestScript, _ bool, args []string) {
 	p := worldOf(ts).process(ts, args[0])
 	ts.Check(p.cmd.Process.Signal(os.Interrupt))
 	wantExit(ts, p, args)
+}
+
+// cmdHangup is "hangup NAME": SIGHUP.
+func cmdHangup(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(worldOf(ts).process(ts, args[0]).cmd.Process.Signal(syscall.SIGHUP))
 }
 
 // cmdExited is "exited NAME CODE": it ends by itself, with the code.

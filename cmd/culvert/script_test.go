@@ -35,7 +35,7 @@ func scriptParams(left *leftOut) testscript.Params {
 		Setup:              setUpScript,
 		Condition:          left.condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "end": cmdEnd, "exited": cmdExited, "exits": cmdExits,
+			"start": cmdStart, "end": cmdEnd, "hangup": cmdHangup, "exited": cmdExited, "exits": cmdExits,
 			"out": cmdOut, "err": cmdErr, "match": cmdMatch, "pick": cmdPick,
 			"setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit, "mode": cmdMode,
 			"network": cmdNetwork, "certificate": cmdCertificate,
