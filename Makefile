@@ -7,7 +7,7 @@ FUZZTIME ?= 5s
 BENCHFLAGS ?=
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: all build demo test test-fast race check fmt vet fix-check lint cross fuzz bench install
+.PHONY: all build demo test test-fast race check fmt vet fix-check lint cross fuzz bench man install
 
 all: build vet test-fast
 
@@ -58,6 +58,9 @@ fuzz: ## each fuzz target for FUZZTIME
 bench: ## culvert beside a plain chain of proxies and what else is installed, then the micro-benchmarks
 	$(GO) run ./cmd/bench $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+man: ## the manual pages, in dist/man/man1
+	$(GO) run ./cmd/culvert man dist/man/man1
 
 install:
 	$(GO) install ./cmd/culvert

@@ -25,7 +25,8 @@ type client struct {
 	timeout time.Duration // how long there may be no live link; 0: for ever
 	sink    Sink
 
-	link *mux.Client
+	link    *mux.Client
+	offered chan struct{} // one slot: a WELCOME has come
 	underway
 
 	// Owned by Run's loop.
@@ -57,7 +58,7 @@ type clientOptions struct {
 func newClient(m *machine, o clientOptions) (*client, error) {
 	c := &client{
 		m: m, name: o.daemon, trust: o.trust, once: o.once, timeout: o.timeout, sink: o.sink,
-		underway: underway{kick: make(chan struct{}, 1)},
+		underway: underway{kick: make(chan struct{}, 1)}, offered: make(chan struct{}, 1),
 	}
 	link, err := mux.NewClient(mux.ClientConfig{
 		Key: m.identity.PublicKey(), Sign: m.identity.SignMessage,
@@ -86,6 +87,7 @@ func (c *client) observe(e mux.Event) {
 	switch e.Kind {
 	case mux.EventConnected:
 		c.welcomed.Store(true)
+		c.noteOffer()
 		return
 	case mux.EventHeld:
 		out.Event, out.Connections = EventHeld, new(e.Streams)

@@ -208,6 +208,7 @@ func runLink(ctx context.Context, g *errgroup.Group, c *client) {
 	})
 	g.Go(func() error { return c.run(pathCtx) })
 	g.Go(func() error { return (&endpoint.Watcher{}).Run(ctx, c.retryNow) })
+	g.Go(func() error { return c.remember(ctx) })
 }
 
 // ended drops the error of a part that ended because its context did.

@@ -75,6 +75,9 @@ func (m *machine) pairWith(ctx context.Context, p pairing) (Paired, error) {
 		return Paired{}, stateError(err)
 	}
 	w, _ := c.link.Welcome()
+	if err := rememberTargets(m.dir, known.Name, w.Targets); err != nil {
+		c.m.log.Info("targets are not remembered", "daemon", known.Name, "err", err)
+	}
 	return Paired{Daemon: known.Name, DaemonID: known.ID, Fingerprint: daemonKey.Fingerprint(), Targets: targetNames(w)}, nil
 }
 

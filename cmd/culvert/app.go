@@ -21,6 +21,7 @@ type app struct {
 	tty   tty
 	calls calls
 	flags globalFlags
+	words []string // the whole command line, for completion
 
 	started bool // a command began: errors before that are about the command line
 	endless bool // the command runs until it is told to end
@@ -46,6 +47,7 @@ type calls struct {
 	sshCommand    func(service.SSHOptions) ([]string, error)
 	sshConfig     func(service.SSHOptions) (string, error)
 	become        func(line []string) (int, error)
+	knownTargets  func(service.Common, string) []service.TargetHint
 	doctor        func(context.Context, service.DoctorOptions, func(service.Hop)) error
 	up            func(context.Context, service.UpOptions, service.Sink) error
 	check         func(service.Common, string) (service.CheckResult, error)
@@ -77,8 +79,8 @@ func newApp() *app {
 			login: service.Login, daemons: service.Daemons,
 			expose: service.Expose, forward: service.Forward, stdio: service.Stdio,
 			run: service.Run, sshCommand: service.SSHCommand, sshConfig: service.SSHConfig, become: become,
-			doctor: service.Doctor,
-			up:     service.Up, check: service.Check, reload: service.Reload, status: service.Status,
+			doctor: service.Doctor, knownTargets: service.KnownTargets,
+			up: service.Up, check: service.Check, reload: service.Reload, status: service.Status,
 			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,

@@ -115,6 +115,9 @@ func (r *testRun) recorded() calls {
 			return "Host laptop\n", nil
 		},
 		become: func([]string) (int, error) { return 0, nil },
+		knownTargets: func(_ service.Common, daemon string) []service.TargetHint {
+			return []service.TargetHint{{Name: "web", Kind: "tcp"}, {Name: "lan", Kind: "cidr"}, {Name: daemon, Kind: "unix"}}
+		},
 		doctor: func(_ context.Context, o service.DoctorOptions, _ func(service.Hop)) error {
 			o.Common = plain(o.Common)
 			r.got = o

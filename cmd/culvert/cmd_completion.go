@@ -7,9 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"culvert/config"
-	"culvert/service"
 )
 
 // shells are the generators of completion scripts.
@@ -55,26 +52,4 @@ func genCompletion(root *cobra.Command, shell string, w io.Writer) error {
 	default:
 		return usagef("culvert completion bash", "no completion for %q; there is %s", shell, strings.Join(shells, ", "))
 	}
-}
-
-// completeDaemon offers the names of the pinned daemons for the first word.
-func (a *app) completeDaemon(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	dir, err := config.StateDir(a.flags.stateDir)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	all, _, err := a.calls.trustList(service.Common{StateDir: dir})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, k := range all {
-		if strings.HasPrefix(k.Name, prefix) {
-			names = append(names, k.Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

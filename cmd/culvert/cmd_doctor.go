@@ -24,7 +24,7 @@ control plane. It changes nothing.`,
   culvert doctor laptop/web
   culvert doctor laptop/lan/10.1.2.3:443  # an address inside a network`,
 		Args:              words(0, 1, ""),
-		ValidArgsFunction: a.completeDaemon,
+		ValidArgsFunction: a.completeHop,
 	}
 	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
 		c, err := a.common()

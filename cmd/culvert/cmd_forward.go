@@ -27,7 +27,7 @@ the loss of the relay and of the network. It tries for ever, unless told otherwi
   culvert forward laptop unix:/tmp/db.sock:db
   culvert forward laptop -D 1080              # SOCKS5 into the networks that it exposes`,
 		Args:              a.forwardWords,
-		ValidArgsFunction: a.completeDaemon,
+		ValidArgsFunction: a.completeForward,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false

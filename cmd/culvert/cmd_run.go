@@ -26,7 +26,7 @@ exit code is the result. If it was not started, the exit code is one of culvert'
   culvert run laptop 0:db 0:web -- sh -c 'DB=$CULVERT_ADDR_DB make integration-test'
   culvert run laptop -D 0 -- sh -c 'curl --socks5-hostname $CULVERT_ADDR_SOCKS5 http://printer.lan/'
   culvert run laptop 0:db --timeout 30s -- make test    # a job that must not wait for ever`,
-		ValidArgsFunction: a.completeDaemon,
+		ValidArgsFunction: a.completeForward,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false

@@ -20,7 +20,7 @@ func newStdioCmd(a *app) *cobra.Command {
 example. There is no --json: stdout is the connection.`,
 		Example:           "  ssh -o ProxyCommand='culvert stdio %h ssh' me@laptop",
 		Args:              words(2, 2, "say which daemon and which of its targets, such as laptop ssh"),
-		ValidArgsFunction: a.completeDaemon,
+		ValidArgsFunction: a.completeStdio,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false

@@ -20,6 +20,7 @@ func run(a *app, args []string) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on signals have their default action again
 
+	a.words = args
 	root := newRootCmd(a)
 	root.SetArgs(keysLast(args))
 	err := root.ExecuteContext(ctx)

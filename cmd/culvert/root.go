@@ -40,7 +40,7 @@ between them is end-to-end encrypted. One binary plays every part.
 	f.StringVar(&a.flags.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	root.AddCommand(
 		newDemoCmd(a), newRelayCmd(a), newLoginCmd(a), newExposeCmd(a), newPairCmd(a),
-		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
+		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newManCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
 		newClientsCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
 		newUpCmd(a), newCheckCmd(a), newReloadCmd(a), newStatusCmd(a),
 	)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +40,7 @@ func scriptParams(left *leftOut) testscript.Params {
 			"out": cmdOut, "err": cmdErr, "match": cmdMatch, "pick": cmdPick,
 			"setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit, "mode": cmdMode,
 			"network": cmdNetwork, "certificate": cmdCertificate,
-			"webserver": cmdWebServer, "echoserver": cmdEchoServer, "sshd": cmdSSHD, "sshdhome": cmdSSHDHome,
+			"webserver": cmdWebServer, "echoserver": cmdEchoServer, "sshd": cmdSSHD, "postgres": cmdPostgres, "sshdhome": cmdSSHDHome,
 			"bound": cmdBound, "serve": cmdServe, "signal": cmdSignal,
 			"stream": cmdStream, "refused": cmdRefused, "randfile": cmdRandFile,
 		},
@@ -140,7 +141,11 @@ func (l *leftOut) report(t *testing.T) {
 
 // findProgram also looks where servers are installed, which is not in everybody's PATH.
 func findProgram(name string) string {
-	for _, path := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name, "/usr/libexec/" + name} {
+	debian, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name) // several versions may live there
+	if err != nil {
+		debian = nil // name is no pattern
+	}
+	for _, path := range append([]string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name, "/usr/libexec/" + name}, debian...) {
 		if found, err := exec.LookPath(path); err == nil {
 			return found
 		}
