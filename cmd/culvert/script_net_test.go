@@ -33,6 +33,13 @@ func cmdEchoServer(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], ln.Addr().String())
 }
 
+// cmdUnixEcho is "unixecho PATH": an echo server on a Unix socket.
+func cmdUnixEcho(ts *testscript.TestScript, _ bool, args []string) {
+	ln, err := net.Listen("unix", ts.MkAbs(args[0]))
+	ts.Check(err)
+	serveEcho(ts, ln)
+}
+
 // serveEcho serves until the script ends.
 func serveEcho(ts *testscript.TestScript, ln net.Listener) {
 	var wg sync.WaitGroup
@@ -72,7 +79,11 @@ type stream struct{ conn net.Conn }
 func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
 	w := worldOf(ts)
 	if args[0] == "open" {
-		c, err := net.Dial("tcp", args[2])
+		network, addr := "tcp", args[2]
+		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+			network, addr = "unix", path
+		}
+		c, err := net.Dial(network, addr)
 		ts.Check(err)
 		w.streams[args[1]] = &stream{conn: c}
 		return

@@ -40,7 +40,7 @@ func scriptParams(left *leftOut) testscript.Params {
 			"out": cmdOut, "err": cmdErr, "match": cmdMatch, "pick": cmdPick,
 			"setvar": cmdSetvar, "port": cmdPort, "edit": cmdEdit, "mode": cmdMode,
 			"network": cmdNetwork, "certificate": cmdCertificate,
-			"webserver": cmdWebServer, "echoserver": cmdEchoServer, "sshd": cmdSSHD, "postgres": cmdPostgres, "sshdhome": cmdSSHDHome,
+			"webserver": cmdWebServer, "echoserver": cmdEchoServer, "unixecho": cmdUnixEcho, "sshd": cmdSSHD, "postgres": cmdPostgres, "sshdhome": cmdSSHDHome,
 			"bound": cmdBound, "serve": cmdServe, "signal": cmdSignal,
 			"stream": cmdStream, "refused": cmdRefused, "randfile": cmdRandFile,
 		},
