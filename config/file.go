@@ -117,7 +117,9 @@ func LoadFile(path string, checks ...func(*File) FileErrors) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load configuration: %w", err)
 	}
-	if fi.Mode().IsRegular() { // a pipe is nothing that others could change
+	// A pipe is nothing that others could change, nor is a file in a directory that is
+	// closed to them, such as the state directory, where an editor has made it group-writable.
+	if fi.Mode().IsRegular() && !inPrivateDir(path) {
 		if err := checkTrustMode(path, fi); err != nil {
 			return nil, err
 		}
@@ -130,6 +132,13 @@ func LoadFile(path string, checks ...func(*File) FileErrors) (*File, error) {
 		return nil, fmt.Errorf("load configuration: %s is larger than %d bytes", path, maxConfig)
 	}
 	return ParseFile(path, data, checks...)
+}
+
+// inPrivateDir tells whether only the owner of the file's directory can get at the file by
+// that path.
+func inPrivateDir(path string) bool {
+	dir, err := os.Stat(filepath.Dir(path))
+	return err == nil && dir.Mode().Perm()&0o011 == 0
 }
 
 // ParseFile is LoadFile for data that is in memory; path is for messages.

@@ -147,7 +147,14 @@ func TestLoadFile(t *testing.T) {
 	if f.Path != path {
 		t.Errorf("Path = %s, want %s", f.Path, path)
 	}
-	chmod(t, path, 0o666)
+	chmod(t, path, 0o664)
+	if _, err := LoadFile(path); err != nil {
+		t.Errorf("group-writable file in a private directory: %v", err)
+	}
+	open := t.TempDir()
+	chmod(t, open, 0o755)
+	path = filepath.Join(open, "config.yaml")
+	writeFile(t, path, goodFile, 0o666)
 	if pe, ok := errors.AsType[*PermissionError](loadErr(LoadFile(path))); !ok || !strings.Contains(pe.Error(), "chmod 600") {
 		t.Errorf("world-writable file: got %v, want *PermissionError with the mend", pe)
 	}

@@ -91,7 +91,9 @@ func (p *process) handler() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTimeout)) // of a live connection
+		// The errors of both say that the connection is gone.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(reloadTimeout))
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTimeout))
 		writeJSON(w, p.reload(r.Context()))
 	})
 	return m

@@ -224,7 +224,7 @@ func (f *forwarding) note(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case e.Event == EventError:
+	case e.Event == EventError && e.Target == "":
 		f.trouble = e
 	case e.Event == EventHeld, e.Event == EventLost:
 		f.drop = drop{e.Time, e.Reason}

@@ -95,8 +95,8 @@ func (u *up) requestReload(ctx context.Context) reloadAnswer {
 	select {
 	case a := <-answer:
 		return a
-	case <-ctx.Done():
-		return u.refusal(ctx.Err())
+	case <-ctx.Done(): // who asked has gone, or the process ends
+		return reloadAnswer{PID: u.p.pid(), File: u.path, Code: CodeFailure, Name: "admin", Message: "the reload has begun and is not waited for"}
 	}
 }
 
