@@ -50,7 +50,7 @@ func TestSchemaExamples(t *testing.T) {
 		if first, _, _ := strings.Cut(text, "\n"); first != "# yaml-language-server: $schema=config.schema.json" {
 			t.Errorf("%s does not name the schema for editors in its first line", path)
 		}
-		for _, line := range strings.Split(text, "\n") {
+		for line := range strings.SplitSeq(text, "\n") {
 			key, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "- "), ":")
 			used[key] = true
 		}

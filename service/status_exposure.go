@@ -2,6 +2,7 @@ package service
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,10 +27,7 @@ func (x *exposure) addStatus(st *ProcessStatus) {
 	case x.offline != nil:
 		xs.Code, xs.Reason = x.offline.Name, reasonText(x.offline)
 	}
-	drops := make(map[mux.LinkID]drop, len(x.drops))
-	for id, d := range x.drops {
-		drops[id] = d
-	}
+	drops := maps.Clone(x.drops)
 	x.mu.Unlock()
 	st.Exposure = &xs
 

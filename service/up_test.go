@@ -178,11 +178,12 @@ func upWorld(t *testing.T, targets ...string) (*world, *upped, string) {
 	w := newWorld(t)
 	w.login("daemon", "daemon")
 	echo := echoServer(t)
-	file := "name: daemon\ntargets:\n"
+	var file strings.Builder
+	file.WriteString("name: daemon\ntargets:\n")
 	for _, name := range targets {
-		file += fmt.Sprintf("  %s: %s\n", name, echo)
+		file.WriteString(fmt.Sprintf("  %s: %s\n", name, echo))
 	}
-	d := w.up("daemon", file)
+	d := w.up("daemon", file.String())
 	d.waitReady()
 	w.pair("daemon", "client")
 	return w, d, echo

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,68 +66,6 @@ the forwards to one daemon, and the command when nothing else is left.`,
 		return a.calls.up(ctx, o, a.upEvent)
 	})
 	return cmd
-}
-
-// applyFile takes the settings of the file that concern this command's own output. A file
-// that cannot be read is up's to report.
-func (a *app) applyFile(path string, formatGiven bool) {
-	a.print.hold = 10 * time.Minute
-	file, err := config.LoadFile(path)
-	if err != nil {
-		return
-	}
-	a.print.hold = cmp.Or(file.HoldTime, a.print.hold)
-	if a.flags.verbose == 0 {
-		a.flags.verbose = map[string]int{"debug": 2, "info": 1, "error": -1}[file.LogLevel.Text]
-	}
-	if !formatGiven {
-		a.flags.logFormat = cmp.Or(file.LogFormat.Text, a.flags.logFormat)
-	}
-}
-
-// upEvent has the lines for people that only up tells.
-func (a *app) upEvent(e service.Event) {
-	at := e.Time.In(a.print.loc).Format(time.TimeOnly)
-	switch {
-	case a.print.json:
-	case e.Event == service.EventReloaded:
-		a.print.note("+ %s reloaded: %s", at, e.Message)
-		return
-	case e.Event == service.EventClosed:
-		a.print.note("- %s %s -> %s   closed", at, or(e.Addr, "not bound"), path(e))
-		return
-	}
-	a.print.event(e)
-}
-
-// catchHangup returns the signals that ask for a reload. The one that a terminal sends when
-// it is closed ends the command instead, as it ends every other one. Started with nohup,
-// the command goes on ignoring them.
-func (a *app) catchHangup(end context.CancelFunc) (reload <-chan os.Signal, stop func()) {
-	signals, stopSignals := hangups()
-	if !a.tty.err {
-		return signals, stopSignals
-	}
-	passed, done := make(chan os.Signal), make(chan struct{})
-	go func() { // ends with stop
-		for {
-			select {
-			case s := <-signals:
-				if !isTerminal(os.Stderr) {
-					end()
-					return
-				}
-				select {
-				case passed <- s:
-				case <-done:
-					return
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	return passed, func() { stopSignals(); close(done) }
 }
 
 // completeYAML offers configuration files.
