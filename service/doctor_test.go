@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -171,6 +173,47 @@ func TestDoctorProxyRefuses(t *testing.T) {
 	defer proxy.Close()
 	diagnose(t, DoctorOptions{Common: c}, throughProxy(proxy.URL)).want(t, HopProxy, CodeTLS, "proxy", "NO_PROXY")
 	diagnose(t, DoctorOptions{Common: c}, throughProxy("http://"+closedPort(t))).want(t, HopProxy, CodeTLS, "proxy", "check HTTPS_PROXY")
+}
+
+// A proxy that lets through, and a certificate that is in order.
+func TestDoctorThroughProxy(t *testing.T) {
+	srv := newTLSServer(t, "127.0.0.1", time.Hour)
+	var tunnels sync.WaitGroup
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		up, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		down, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(down, "HTTP/1.1 200 Connection established\r\n\r\n") // the copies notice
+		for _, way := range [][2]net.Conn{{up, down}, {down, up}} {
+			tunnels.Go(func() {
+				_, _ = io.Copy(way[0], way[1]) // either end may close
+				_ = way[0].Close()
+				_ = way[1].Close()
+			})
+		}
+	}))
+	defer tunnels.Wait()
+	defer proxy.Close()
+	c := enrolledAt(t, srv.url, srv.caFile)
+	d := diagnose(t, DoctorOptions{Common: c}, func(tr *transport) {
+		throughProxy(proxy.URL)(tr)
+		t.Cleanup(tr.forget)
+		tr.http.Transport.(*http.Transport).DisableKeepAlives = true // so that the tunnels end
+	})
+	d.want(t, HopControl, CodeRelay, "unexpected_response", "check the URL")
+	for hop, want := range map[string]string{HopProxy: proxy.URL, HopTCP: "through the proxy", HopTLS: "certificate by test CA until"} {
+		i := slices.IndexFunc(d.hops, func(h Hop) bool { return h.Name == hop })
+		if i < 0 || !strings.Contains(d.hops[i].Detail, want) {
+			t.Errorf("hop %s says %+v, want %q", hop, d.hops, want)
+		}
+	}
 }
 
 // A web page in place of the control plane, and of the relay's 101.

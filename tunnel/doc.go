@@ -26,7 +26,9 @@
 // At the client, a Forward listens and brings each local connection to a
 // target; Stdio does it for one connection on standard input and output; Check
 // and Prober tell whether a target is really there. They open streams through
-// an Opener, which is a *mux.Client: it waits while the link is held.
+// an Opener, which is a *mux.Client: it waits while the link is held. A Forward
+// whose spec is a SOCKS proxy learns the address from the program, version 5
+// without authentication, and asks the daemon's network targets for it.
 //
 // Pipe is what both ends copy with: half-close passes through, a reset at one
 // side is a reset at the other.
