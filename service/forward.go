@@ -157,6 +157,7 @@ func (f *forwarding) set(next []*listener) {
 		}
 		for _, l := range next {
 			if !slices.Contains(before, l) {
+				l.bindLate()
 				l.start(ctx, g)
 			}
 		}

@@ -72,6 +72,14 @@ func (l *listener) bindFixed() error {
 	return err
 }
 
+// bindLate binds what another listener's address was waited for; what is busy still is
+// tried again, and told, by serve.
+func (l *listener) bindLate() {
+	if l.forward() == nil {
+		_ = l.bindFixed() // serve tries again
+	}
+}
+
 // close frees a listener that is not run.
 func (l *listener) close() {
 	if fw := l.forward(); fw != nil {

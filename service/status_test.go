@@ -39,7 +39,8 @@ func TestStatus(t *testing.T) {
 		t.Errorf("client's connection: %+v", c)
 	}
 
-	st = oneStatus(t, w.common("daemon"))
+	// The probe that found the target ready may still be ending.
+	st = statusSoon(t, w.common("daemon"), "one connection", func(st ProcessStatus) bool { return len(st.Conns) == 1 })
 	if st.Command != "expose" || st.Exposure == nil || st.Exposure.State != "online" || st.Exposure.Name != "daemon" || st.Exposure.Relay == "" || st.Exposure.DaemonID == "" {
 		t.Fatalf("daemon: %+v, %+v", st, st.Exposure)
 	}
@@ -58,11 +59,13 @@ func TestStatus(t *testing.T) {
 	}
 	f.waitFor(EventHeld)
 	f.waitFor(EventError)
-	l = oneStatus(t, w.common("client")).Links[0]
+	l = statusSoon(t, w.common("client"), "held", func(st ProcessStatus) bool { return st.Links[0].State == "held" }).Links[0]
 	if l.State != "held" || l.LastDrop.IsZero() || l.DropReason == "" || l.Code != "unreachable" || l.Connections != 1 {
 		t.Errorf("held link: %+v", l)
 	}
-	x := oneStatus(t, w.common("daemon"))
+	x := statusSoon(t, w.common("daemon"), "offline", func(st ProcessStatus) bool {
+		return st.Exposure.State == "offline" && len(st.Links) == 1 && st.Links[0].State == "held"
+	})
 	if x.Exposure.State != "offline" || x.Exposure.Code == "" || len(x.Links) != 1 || x.Links[0].State != "held" {
 		t.Errorf("daemon without relay: %+v, %+v", x.Exposure, x.Links)
 	}

@@ -219,6 +219,9 @@ func (u *up) commit(ctx context.Context, c *change) {
 
 func (u *up) startForwards(ctx context.Context, d daemonChange, patient bool) {
 	p := &part{f: d.f}
+	for _, l := range d.next {
+		l.bindLate()
+	}
 	d.f.mu.Lock()
 	d.f.listeners, d.f.patient = d.next, patient
 	d.f.mu.Unlock()
