@@ -237,6 +237,11 @@ func (f *forwarding) note(e Event) {
 // observe wakes what waits for the first WELCOME, and has the targets asked again on each
 // new link: the daemon may be another process with other targets.
 func (f *forwarding) observe(e mux.Event) {
+	if e.Kind == mux.EventLost {
+		for _, l := range f.list() {
+			l.lost()
+		}
+	}
 	if e.Kind != mux.EventConnected {
 		return
 	}

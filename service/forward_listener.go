@@ -324,6 +324,18 @@ func (l *listener) closed(c tunnel.ConnInfo) {
 	l.mu.Unlock()
 }
 
+// lost notes that the link to the daemon has ended: what was known of the target is no
+// more, and is told again once it is.
+func (l *listener) lost() {
+	l.mu.Lock()
+	prober := l.prober
+	l.mu.Unlock()
+	if prober != nil {
+		prober.Forget()
+		l.become(forwardWaiting, "", "")
+	}
+}
+
 func (l *listener) askAgain() {
 	l.mu.Lock()
 	prober := l.prober

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"sync/atomic"
 
 	"culvert/mux"
 	"culvert/tunnel"
@@ -10,6 +11,7 @@ import (
 // prober finds out whether a forward can be used, and tells when that changes.
 type prober interface {
 	Again()
+	Forget()
 	Run(ctx context.Context) error
 }
 
@@ -27,6 +29,7 @@ type networkProber struct {
 	f        *forwarding
 	onChange func(tunnel.ProbeResult)
 	again    chan struct{} // one slot: a look is as good as many
+	forget   atomic.Bool
 }
 
 // Again looks once more: the link is a new one.
@@ -36,6 +39,9 @@ func (p *networkProber) Again() {
 	default:
 	}
 }
+
+// Forget has the next look told even if nothing has changed.
+func (p *networkProber) Forget() { p.forget.Store(true) }
 
 // Run looks at each WELCOME until ctx ends.
 func (p *networkProber) Run(ctx context.Context) error {
@@ -52,7 +58,7 @@ func (p *networkProber) Run(ctx context.Context) error {
 				Text: "the daemon exposes no network to this client, such as lan=10.0.0.0/8:*",
 			}
 		}
-		if r.Code() != last {
+		if p.forget.Swap(false) || r.Code() != last {
 			last = r.Code()
 			p.onChange(r)
 		}

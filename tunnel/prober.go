@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type Prober struct {
 	target   string
 	onChange func(ProbeResult)
 	again    chan struct{} // 1: one wish to ask again is as good as many
+	forget   atomic.Bool
 }
 
 // NewProber makes a prober. onChange runs in Run's goroutine and must return
@@ -53,6 +55,11 @@ func (p *Prober) Again() {
 	}
 }
 
+// Forget has the next result told even if it is the same as the last one: whoever
+// listens has learned meanwhile that the last one holds no more. It does not ask. It
+// may be called at any time.
+func (p *Prober) Forget() { p.forget.Store(true) }
+
 // Run asks until ctx ends and returns its cause. While the link has no path it
 // waits for one: that is no result.
 func (p *Prober) Run(ctx context.Context) error {
@@ -68,7 +75,7 @@ func (p *Prober) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		r := ProbeResult{Ready: err == nil, RTT: rtt, Err: err}
-		if r.Code() != last {
+		if p.forget.Swap(false) || r.Code() != last {
 			last = r.Code()
 			p.onChange(r)
 		}

@@ -63,12 +63,15 @@ func TestProber(t *testing.T) {
 		if dials.Load() == n {
 			t.Error("Again asked nothing")
 		}
+		p.Forget()
+		p.Again()
+		check("asked again after Forget", "unreachable ready ready")
 		up.Store(0)
 		p.Again()
-		check("down again", "unreachable ready unreachable")
+		check("down again", "unreachable ready ready unreachable")
 		r.grants.deny("web", deniedError{"expired"})
 		time.Sleep(probeRetryMax)
-		check("denied", "unreachable ready unreachable denied")
+		check("denied", "unreachable ready ready unreachable denied")
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Run = %v", err)
