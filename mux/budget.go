@@ -7,7 +7,8 @@ import (
 
 // Budget bounds the bytes that all links sharing it keep for sending again. When it is used up, a live link that wants
 // more ends the link that has been held longest (if that keeps anything) and else waits; a held link that wants more
-// waits. What yamux needs to say of itself (a few bytes a stream) is never refused and may exceed it a little.
+// waits. Two things may exceed it a little: spareChunks of each live link, so that links whose peers acknowledge nothing
+// cannot silence the others, and what yamux needs to say of itself (a few bytes a stream).
 type Budget struct {
 	max int64 // immutable
 
@@ -32,6 +33,9 @@ func (b *Budget) Used() int64 {
 	return b.used
 }
 
+// spareChunks is what a live link may keep although the budget is used up: one turn of a stream and what is on its way.
+const spareChunks = 2
+
 // take asks for n chunks. Refused, the link hears by its room signal when asking again may help, and victim is a held
 // link to end for it, if there is one that keeps something and the asking link is live.
 func (b *Budget) take(l *link, n int, live bool) (ok bool, victim *link) {
@@ -47,6 +51,11 @@ func (b *Budget) take(l *link, n int, live bool) (ok bool, victim *link) {
 			if v := e.Value.(*link); v != l && v.chunks.Load() > 0 {
 				return false, v
 			}
+		}
+		if int(l.chunks.Load())+n <= spareChunks {
+			b.used += int64(n) * chunkSize
+			delete(b.waiters, l)
+			return true, nil
 		}
 	}
 	return false, nil
@@ -66,19 +75,25 @@ func (b *Budget) give(n int) {
 	}
 	b.mu.Lock()
 	b.used -= int64(n) * chunkSize
+	b.wake()
+	b.mu.Unlock()
+}
+
+// wake tells all who wait to ask again. mu is held.
+func (b *Budget) wake() {
 	for l := range b.waiters {
 		delete(b.waiters, l)
 		signal(l.budgetFreed)
 	}
-	b.mu.Unlock()
 }
 
-// hold enters a link that has just lost its path.
+// hold enters a link that has just lost its path, and wakes those who wait: they may end it.
 func (b *Budget) hold(l *link) {
 	b.mu.Lock()
 	if l.heldEntry == nil {
 		l.heldEntry = b.held.PushBack(l)
 	}
+	b.wake()
 	b.mu.Unlock()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,81 @@ func TestBudgetHoldsBackALiveLink(t *testing.T) {
 	if used := budget.Used(); used != 0 {
 		t.Errorf("%d bytes taken after the end", used)
 	}
+}
+
+// TestBudgetLeavesEachLinkSome has one link take all there is, as a client does that acknowledges nothing: another one
+// still gets through, and does not have to wait until the first is found out.
+func TestBudgetLeavesEachLinkSome(t *testing.T) {
+	muxtest.Bubble(t, func(t *testing.T) {
+		budget := NewBudget(4 * chunkSize)
+		shared := func(c *ClientConfig) { c.Budget = budget }
+		var numb atomic.Bool
+		greedy := newWorld(t, worldOptions{client: shared, server: func(c *ServerConfig) { c.WindowMin = 1 << 20 }})
+		defer greedy.close()
+		greedy.connect(func(side, _ int, _ []byte) muxtest.Action { return muxtest.Action{Drop: side == 1 && numb.Load()} })
+		st := greedy.open()
+		synctest.Wait()
+		numb.Store(true)
+		go func() { _, _ = io.Copy(st, endless{}) }()
+		synctest.Wait()
+		if used := budget.Used(); used < budget.max {
+			t.Fatalf("%d bytes of %d taken", used, budget.max)
+		}
+		modest := newWorld(t, worldOptions{client: shared})
+		defer modest.close()
+		modest.connect(nil)
+		begin := time.Now()
+		if err := echoOne(modest, 1, 1<<20); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("the other link had to wait for %v", d)
+		}
+		if st := greedy.client.Status(); st.State != StateLive {
+			t.Errorf("the link that takes all is %v: it was found out before the other got through", st.State)
+		}
+		if used := budget.Used(); used > budget.max+spareChunks*chunkSize {
+			t.Errorf("%d bytes of %d taken", used, budget.max)
+		}
+	})
+}
+
+// TestBudgetWakesWhoWaits has a link wait for memory that another one keeps, which then loses its path: it is ended at
+// once, and not when its hold time is over.
+func TestBudgetWakesWhoWaits(t *testing.T) {
+	muxtest.Bubble(t, func(t *testing.T) {
+		budget := NewBudget(4 * chunkSize)
+		var numb atomic.Bool
+		var worlds []*world
+		var pairs []*muxtest.Pair
+		for range 2 {
+			w := newWorld(t, worldOptions{
+				client: func(c *ClientConfig) { c.Budget = budget },
+				server: func(c *ServerConfig) { c.WindowMin = 1 << 20 },
+			})
+			defer w.close()
+			pair, _ := w.connect(func(side, _ int, _ []byte) muxtest.Action { return muxtest.Action{Drop: side == 1 && numb.Load()} })
+			worlds, pairs = append(worlds, w), append(pairs, pair)
+		}
+		first, second := worlds[0].open(), worlds[1].open()
+		synctest.Wait()
+		numb.Store(true)
+		go func() { _, _ = io.Copy(first, endless{}) }()
+		synctest.Wait()
+		go func() { _, _ = io.Copy(second, endless{}) }()
+		synctest.Wait()
+		if st := worlds[1].client.Status(); st.Buffered > spareChunks*chunkSize {
+			t.Fatalf("the second link keeps %d bytes although the first has taken all", st.Buffered)
+		}
+		pairs[0].Cut(muxtest.ErrCut)
+		synctest.Wait()
+		if st := worlds[0].client.Status(); st.State != StateLost {
+			t.Errorf("the first link is %v, want it ended", st.State)
+		}
+		if st := worlds[1].client.Status(); st.Buffered <= spareChunks*chunkSize {
+			t.Errorf("the second link still keeps only %d bytes", st.Buffered)
+		}
+	})
 }
 
 // TestSendBuffer compares the buffer with a plain slice.
