@@ -41,9 +41,7 @@ const spareChunks = 2
 func (b *Budget) take(l *link, n int, live bool) (ok bool, victim *link) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// A link that keeps nothing gets its first piece in any case: clients that take without acknowledging must not starve
-	// the others.
-	if b.used+int64(n)*chunkSize <= b.max || l.chunks.Load() == 0 {
+	if b.used+int64(n)*chunkSize <= b.max {
 		b.used += int64(n) * chunkSize
 		return true, nil
 	}

@@ -193,32 +193,3 @@ func TestSendBuffer(t *testing.T) {
 		}
 	}
 }
-
-// TestBudgetStarvesNoLink has one link use all of a budget: another one still gets its first piece, and no more.
-func TestBudgetStarvesNoLink(t *testing.T) {
-	budget := NewBudget(chunkSize)
-	take := func(l *link) bool {
-		ok, victim := budget.take(l, 1, true)
-		if victim != nil {
-			t.Fatal("a link was to end though none is held")
-		}
-		if ok {
-			l.chunks.Add(1)
-		}
-		return ok
-	}
-	greedy, modest := &link{budgetFreed: make(chan struct{}, 1)}, &link{budgetFreed: make(chan struct{}, 1)}
-	for i, want := range []struct {
-		l  *link
-		ok bool
-	}{{greedy, true}, {greedy, false}, {modest, true}, {modest, false}} {
-		if got := take(want.l); got != want.ok {
-			t.Errorf("request %d: granted %v, want %v", i, got, want.ok)
-		}
-	}
-	budget.give(1)
-	modest.chunks.Add(-1)
-	if !take(modest) {
-		t.Error("a link that has given back its only piece gets no other")
-	}
-}
