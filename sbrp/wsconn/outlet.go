@@ -46,6 +46,10 @@ func newOutlet(conn net.Conn, client bool, timeout time.Duration) *outlet {
 	}
 	if o.sock != nil {
 		o.sock.setTimeout(timeout)
+		if client {
+			// Not at the relay: what a client's socket does not take is queued there, against that client's bound.
+			boundUnsent(o.sock.Conn)
+		}
 	}
 	return o
 }
