@@ -33,6 +33,7 @@ type options struct {
 	only    []string      // figures; empty: all
 	systems []string      // empty: all
 	binary  string        // a culvert that is built already; empty: build one
+	control string        // TCP congestion control on the path; empty: the machine's
 	unit    time.Duration // what a second of measuring lasts
 	streams int           // idle streams of the memory figure
 }
@@ -62,6 +63,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&only, "only", "", "measure these `FIGURES` only, separated by commas: "+strings.Join(figureNames(), ", "))
 	fs.StringVar(&systems, "systems", "", "measure these `SYSTEMS` only: "+strings.Join(systemNames(), ", "))
 	fs.StringVar(&o.binary, "culvert", "", "measure this `BINARY` instead of building one")
+	fs.StringVar(&o.control, "congestion", "", "TCP congestion `CONTROL` on the 100 ms path, such as cubic or bbr (default: the machine's; needs root)")
 	if err := fs.Parse(args); err != nil {
 		return o, errUsage
 	}

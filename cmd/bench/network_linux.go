@@ -32,7 +32,7 @@ var machineIP = map[role]string{clientRole: "127.0.1.1", relayRole: "127.0.2.1",
 
 // networkMissing says why no network can be made here; empty: it can. The first call tries it out.
 var networkMissing = sync.OnceValue(func() string {
-	n, err := newNetwork(context.Background())
+	n, err := newNetwork(context.Background(), "")
 	if err != nil {
 		return err.Error()
 	}
@@ -41,7 +41,8 @@ var networkMissing = sync.OnceValue(func() string {
 })
 
 // newNetwork makes the namespaces and what lies between them. It needs root and iproute2.
-func newNetwork(ctx context.Context) (_ *network, err error) {
+// control is TCP's congestion control there, empty for the machine's.
+func newNetwork(ctx context.Context, control string) (_ *network, err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("only root may make them")
 	}
@@ -58,7 +59,7 @@ func newNetwork(ctx context.Context) (_ *network, err error) {
 		if n.spaces[r], err = newSpace(); err != nil {
 			return nil, fmt.Errorf("make a network namespace: %w", err)
 		}
-		if err := n.setUp(ctx, r); err != nil {
+		if err := n.setUp(ctx, r, control); err != nil {
 			return nil, err
 		}
 	}
@@ -121,7 +122,7 @@ func (n *network) ip(ctx context.Context, r role, args string) error {
 	return err
 }
 
-func (n *network) setUp(ctx context.Context, r role) error {
+func (n *network) setUp(ctx context.Context, r role, control string) error {
 	for _, args := range []string{
 		"link set lo up", "addr del 127.0.0.1/8 dev lo", "addr add 127.0.0.1/32 dev lo", "addr add " + machineIP[r] + "/32 dev lo",
 	} {
@@ -130,6 +131,11 @@ func (n *network) setUp(ctx context.Context, r role) error {
 		}
 	}
 	return n.enter(r, func() error {
+		if control != "" {
+			if err := os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte(control), 0); err != nil {
+				return fmt.Errorf("choose TCP congestion control %s (those in net.ipv4.tcp_allowed_congestion_control may be chosen: %s): %w", control, networkSetting("ipv4/tcp_allowed_congestion_control"), err)
+			}
+		}
 		return os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0)
 	})
 }
@@ -269,8 +275,8 @@ func (n *network) close() {
 }
 
 // networkSite is the three machines of a new network.
-func networkSite(ctx context.Context) (*site, func(conditions) error, error) {
-	n, err := newNetwork(ctx)
+func networkSite(ctx context.Context, control string) (*site, func(conditions) error, error) {
+	n, err := newNetwork(ctx, control)
 	if err != nil {
 		return nil, nil, err
 	}

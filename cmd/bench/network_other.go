@@ -9,6 +9,6 @@ import (
 
 func networkMissing() string { return "they are Linux's" }
 
-func networkSite(context.Context) (*site, func(conditions) error, error) {
+func networkSite(context.Context, string) (*site, func(conditions) error, error) {
 	return nil, nil, errors.New("no network namespaces on this platform")
 }

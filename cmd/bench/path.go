@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -29,12 +30,12 @@ func (w *world) openPath(ctx context.Context, r *report) error {
 	p := &pathWorld{running: make(map[string]*instance)}
 	if why := networkMissing(); why == "" {
 		w.say("making network namespaces for the path")
-		s, set, err := networkSite(ctx)
+		s, set, err := networkSite(ctx, w.o.control)
 		if err != nil {
 			return err
 		}
 		p.site, p.set = s, set
-		r.Path = "network namespaces, packets carried by the bench"
+		r.Path = "network namespaces, packets carried by the bench, TCP " + cmp.Or(w.o.control, r.Control)
 	} else {
 		s, set := shapedSite()
 		p.site, p.set = s, func(c conditions) error { set(c); return nil }
@@ -45,10 +46,15 @@ func (w *world) openPath(ctx context.Context, r *report) error {
 }
 
 func (p *pathWorld) close() {
+	p.stopAll()
+	p.site.close()
+}
+
+func (p *pathWorld) stopAll() {
 	for _, in := range p.running {
 		in.stop()
 	}
-	p.site.close()
+	clear(p.running)
 }
 
 // onPath returns a system's instance on the path.
@@ -74,6 +80,8 @@ func (w *world) path(ctx context.Context, r *report) error {
 		rates = rates[:1] // these measurements are the longest
 	}
 	for _, mbit := range rates {
+		// What TCP has learnt of one rate must not be carried to the next: a link lives long, and null's connections do not.
+		w.far.stopAll()
 		if err := w.far.set(conditions{rate: float64(mbit) * 1e6, delay: pathDelay}); err != nil {
 			return err
 		}
