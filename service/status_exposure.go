@@ -67,6 +67,9 @@ func (x *exposure) addLinks(st *ProcessStatus, drops map[mux.LinkID]drop, relay 
 		return cmp.Or(cmp.Compare(a.Peer.Name, b.Peer.Name), cmp.Compare(a.Link.String(), b.Link.String()))
 	})
 	for _, l := range links {
+		if l.State == mux.StateConnecting {
+			continue // its client may never have heard of it; it has carried nothing
+		}
 		ls := linkStatus(l, drops[l.Link])
 		key := keyOf(l.Peer)
 		ls.Client, ls.Key, ls.Fingerprint, ls.Relay = l.Peer.Name, key.String(), key.Fingerprint().String(), relay

@@ -21,7 +21,10 @@ func TestStatus(t *testing.T) {
 	f.waitFor(EventTargetUnavailable)
 	conn := dialEcho(t, addr)
 
-	st := oneStatus(t, w.common("client"))
+	// Bytes are counted once they have been written, which the reader may see first.
+	st := statusSoon(t, w.common("client"), "all bytes counted", func(st ProcessStatus) bool {
+		return len(st.Forwards) > 0 && st.Forwards[0].BytesDown == 4
+	})
 	if st.Command != "forward" || st.Exposure != nil || len(st.Forwards) != 2 || len(st.Links) != 1 || len(st.Conns) != 1 {
 		t.Fatalf("client: %+v, want two forwards, a link and a connection", st)
 	}
@@ -39,8 +42,10 @@ func TestStatus(t *testing.T) {
 		t.Errorf("client's connection: %+v", c)
 	}
 
-	// The probe that found the target ready may still be ending.
-	st = statusSoon(t, w.common("daemon"), "one connection", func(st ProcessStatus) bool { return len(st.Conns) == 1 })
+	// The probe that found the target ready and the link that paired may still be ending.
+	st = statusSoon(t, w.common("daemon"), "one link with one connection", func(st ProcessStatus) bool {
+		return len(st.Links) == 1 && len(st.Conns) == 1 && st.Conns[0].BytesIn == 4 && st.Conns[0].BytesOut == 4
+	})
 	if st.Command != "expose" || st.Exposure == nil || st.Exposure.State != "online" || st.Exposure.Name != "daemon" || st.Exposure.Relay == "" || st.Exposure.DaemonID == "" {
 		t.Fatalf("daemon: %+v, %+v", st, st.Exposure)
 	}
