@@ -103,6 +103,8 @@ func (w *world) start(ts *testscript.TestScript, name string, ready bool, args [
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Dir, p.cmd.Env = ts.MkAbs("."), w.environ(ts)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	// A child of the process that outlives it, and has its output, must not hang the test.
+	p.cmd.WaitDelay = 5 * time.Second
 	if ready {
 		p.cmd.ExtraFiles = []*os.File{to}
 	}
