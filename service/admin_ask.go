@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"culvert/config"
+	"culvert/mux"
 )
 
 // maxAnswer bounds an answer of the admin API, in bytes: tens of thousands of connections.
@@ -138,7 +139,8 @@ func askDaemon(ctx context.Context, dir *config.Dir, method, path string) (admin
 		}
 		st := adminStatus{PID: p.PID, Live: map[string]int{}}
 		for _, l := range p.Links {
-			if l.Key != "" {
+			// A held link is one whose client has gone, for a while or for good.
+			if l.Key != "" && l.State != string(mux.StateHeld) {
 				st.Live[l.Key]++
 			}
 		}
