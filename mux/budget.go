@@ -3,18 +3,19 @@ package mux
 import (
 	"container/list"
 	"sync"
+	"time"
 )
 
 // Budget bounds the bytes that all links sharing it keep for sending again. When it is used up, a live link that wants
-// more ends the link that has been held longest (if that keeps anything) and else waits; a held link that wants more
-// waits. Two things may exceed it a little: spareChunks of each live link, so that links whose peers acknowledge nothing
+// more ends the link that has been held longest (if that keeps anything, and not before evictAfter) and else waits; a
+// held link that wants more waits. Two things may exceed it a little: spareChunks of each live link, so that links whose peers acknowledge nothing
 // cannot silence the others, and what yamux needs to say of itself (a few bytes a stream).
 type Budget struct {
 	max int64 // immutable
 
 	mu      sync.Mutex // guards what follows; taken under a link's mu, never the other way round
 	used    int64
-	held    list.List          // of *link, longest held first
+	held    list.List          // of *heldLink, longest held first
 	waiters map[*link]struct{} // links whose writers want to hear when something is given back
 }
 
@@ -48,8 +49,12 @@ func (b *Budget) take(l *link, n int, live bool) (ok bool, victim *link) {
 	b.waiters[l] = struct{}{}
 	if live {
 		for e := b.held.Front(); e != nil; e = e.Next() {
-			if v := e.Value.(*link); v != l && v.chunks.Load() > 0 {
-				return false, v
+			h := e.Value.(*heldLink)
+			if time.Since(h.since) < evictAfter {
+				break // and those behind it were held later
+			}
+			if h.link != l && h.link.chunks.Load() > 0 {
+				return false, h.link
 			}
 		}
 		if int(l.chunks.Load())+n <= spareChunks {
@@ -87,13 +92,24 @@ func (b *Budget) wake() {
 	}
 }
 
-// hold enters a link that has just lost its path, and wakes those who wait: they may end it.
+// heldLink is a link in the list of those that are held.
+type heldLink struct {
+	link  *link
+	since time.Time
+	due   *time.Timer // wakes those who wait: they may end it then
+}
+
+// hold enters a link that has just lost its path.
 func (b *Budget) hold(l *link) {
 	b.mu.Lock()
 	if l.heldEntry == nil {
-		l.heldEntry = b.held.PushBack(l)
+		due := time.AfterFunc(evictAfter, func() {
+			b.mu.Lock()
+			b.wake()
+			b.mu.Unlock()
+		})
+		l.heldEntry = b.held.PushBack(&heldLink{l, time.Now(), due})
 	}
-	b.wake()
 	b.mu.Unlock()
 }
 
@@ -101,7 +117,7 @@ func (b *Budget) hold(l *link) {
 func (b *Budget) unhold(l *link) {
 	b.mu.Lock()
 	if l.heldEntry != nil {
-		b.held.Remove(l.heldEntry)
+		b.held.Remove(l.heldEntry).(*heldLink).due.Stop()
 		l.heldEntry = nil
 	}
 	b.mu.Unlock()

@@ -48,6 +48,7 @@ func TestBudgetEndsTheOldestHeldLink(t *testing.T) {
 			}
 		}
 		t.Logf("%d bytes of %d taken", budget.Used(), budget.max)
+		time.Sleep(evictAfter)
 		pairs[2].SetPath(true, 0)
 		writing := make(chan error, 1)
 		go func() {
@@ -124,8 +125,8 @@ func TestBudgetLeavesEachLinkSome(t *testing.T) {
 	})
 }
 
-// TestBudgetWakesWhoWaits has a link wait for memory that another one keeps, which then loses its path: it is ended at
-// once, and not when its hold time is over.
+// TestBudgetWakesWhoWaits has a link wait for memory that another one keeps, which then loses its path: it is ended
+// soon, and not when its hold time is over; but not at once, for it may come back.
 func TestBudgetWakesWhoWaits(t *testing.T) {
 	muxtest.Bubble(t, func(t *testing.T) {
 		budget := NewBudget(4 * chunkSize)
@@ -152,9 +153,15 @@ func TestBudgetWakesWhoWaits(t *testing.T) {
 			t.Fatalf("the second link keeps %d bytes although the first has taken all", st.Buffered)
 		}
 		pairs[0].Cut(muxtest.ErrCut)
+		time.Sleep(evictAfter - 1)
+		synctest.Wait()
+		if st := worlds[0].client.Status(); st.State != StateHeld {
+			t.Errorf("the first link is %v just before %v, want it held", st.State, evictAfter)
+		}
+		time.Sleep(1)
 		synctest.Wait()
 		if st := worlds[0].client.Status(); st.State != StateLost {
-			t.Errorf("the first link is %v, want it ended", st.State)
+			t.Errorf("the first link is %v after %v, want it ended", st.State, evictAfter)
 		}
 		if st := worlds[1].client.Status(); st.Buffered <= spareChunks*chunkSize {
 			t.Errorf("the second link still keeps only %d bytes", st.Buffered)

@@ -44,6 +44,10 @@ const (
 	maxLinksPerKey  = 64   // of one client, so that it cannot crowd out the others
 
 	DefaultBudget = 512 << 20 // bytes kept for sending again, over all links of a process
+
+	// evictAfter is how long a link must have been held before it may be ended for another's sake. Most come back before:
+	// and when a daemon's own path is lost, all its links are held within moments, one after the other.
+	evictAfter = 5 * time.Second
 )
 
 // limits is what ClientConfig and ServerConfig have in common, with defaults filled in.
