@@ -27,10 +27,10 @@ func TestChaos(t *testing.T) {
 	// What is measured runs alone, the rest at once: it waits most of its time.
 	t.Run("survive", func(t *testing.T) { chaosSurvive(t, bin) })
 	t.Run("memory", func(t *testing.T) { chaosMemory(t, bin) })
-	t.Run("stall", func(t *testing.T) { chaosStall(t, bin) })
 	for name, run := range map[string]func(*testing.T, string){
 		"daemon dies":        chaosDaemonDies,
 		"held":               chaosHeld,
+		"stall":              chaosStall,
 		"client's dead path": func(t *testing.T, bin string) { chaosDead(t, bin, "client") },
 		"daemon's dead path": func(t *testing.T, bin string) { chaosDead(t, bin, "daemon") },
 	} {
