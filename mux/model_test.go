@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"hash/maphash"
@@ -268,12 +269,28 @@ func runModel(s schedule) (modelRun, error) {
 func judge(a, b *modelEnd) error {
 	late := time.NewTimer(24 * time.Hour)
 	defer late.Stop()
-	for _, e := range []*modelEnd{a, b} {
-		select {
-		case <-e.started:
-		case <-late.C:
-			return fmt.Errorf("side %d has no link after a day", e.side)
+	select {
+	case <-a.started:
+	case <-late.C:
+		return errors.New("the client has no link after a day")
+	}
+	select {
+	case <-b.started:
+	case <-a.link.done:
+		// WELCOME came after the hold time: the daemon's end was over before the client's began, and never runs.
+		if err := a.link.endErr; err.Code != CodeUnknown && err.Code != CodeHoldTime {
+			return fmt.Errorf("the client's link ended before the daemon's began: %v", err)
 		}
+		select {
+		case <-a.whole:
+			if len(a.want) > 0 {
+				return errors.New("the client has read from a link that never began")
+			}
+		default:
+		}
+		return nil
+	case <-late.C:
+		return fmt.Errorf("the daemon has no link after a day; the client's: %v", a.link.err())
 	}
 	wholeA, wholeB, endA, endB := a.whole, b.whole, a.link.done, b.link.done
 	for !(wholeA == nil && wholeB == nil) && !(endA == nil && endB == nil) {

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 type leakChecked struct{ *testing.M }
 
 func (m leakChecked) Run() int {
+	heedHangup()
 	code := m.M.Run()
 	if code != 0 {
 		return code

@@ -1,0 +1,4 @@
+package main
+
+// heedHangup has nothing to do: Windows has no SIGHUP.
+func heedHangup() {}
