@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +137,8 @@ func TestFloodOfOpenings(t *testing.T) {
 	w := newWorld(t, worldOptions{handle: func(ctx context.Context, s *Session) { <-ctx.Done() }})
 	send, pair := hostileClient(t, w)
 	refused := make(chan int)
+	var limit atomic.Uint64 // how far this side may send
+	limit.Store(DefaultWindowMin)
 	go func() {
 		n := 0
 		defer func() { refused <- n }()
@@ -144,10 +148,19 @@ func TestFloodOfOpenings(t *testing.T) {
 				return
 			}
 			n += strings.Count(string(msg), string([]byte{0, frameWindow, 0, flagRST | flagACK}))
+			for rest := msg; len(rest) > 0; {
+				var r record
+				if r, rest, err = parseRecord(rest); err != nil {
+					return
+				}
+				if r.typ == recAck {
+					limit.Store(r.limit)
+				}
+			}
 			m.put()
 		}
 	}()
-	id := uint32(1)
+	id, sent := uint32(1), 0
 	for up := true; up && id < 1<<20; {
 		var many []byte
 		for range 1000 {
@@ -155,7 +168,12 @@ func TestFloodOfOpenings(t *testing.T) {
 			id += 2
 		}
 		send(many)
+		sent += len(many)
 		links := w.server.Links()
+		for len(links) > 0 && uint64(sent+len(many)) > limit.Load() {
+			runtime.Gosched() // more than the limit allows would end the link for another reason
+			links = w.server.Links()
+		}
 		up = len(links) > 0
 		if up && links[0].Buffered > DefaultWindowMax+2*maxControl {
 			t.Fatalf("%d bytes kept for a peer that acknowledges nothing", links[0].Buffered)
