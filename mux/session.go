@@ -35,7 +35,9 @@ type yamuxStream interface {
 // newSession starts yamux on a link. It runs two goroutines, which end with the link; stop waits for them.
 func newSession(l *link, client bool, streamWindow int) (*Session, error) {
 	f := newFramer(l, client)
+	l.mu.Lock() // the link may be listed already
 	l.streams = func() int { return int(f.count.Load()) }
+	l.mu.Unlock()
 	cfg := yamux.DefaultConfig()
 	cfg.EnableKeepAlive = false // liveness is the link's, and a held link is silent for long
 	cfg.ConnectionWriteTimeout = yamuxForever

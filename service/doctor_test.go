@@ -185,6 +185,9 @@ func TestDoctorThroughProxy(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
+		// Counted while the server still waits for this request, so before Wait.
+		tunnels.Add(1)
+		defer tunnels.Done()
 		down, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
