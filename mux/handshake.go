@@ -97,6 +97,7 @@ func (c *Client) welcomed(carrier Carrier, l *link, attempt uint64, w Welcome) (
 		if l == nil || w.LinkID != l.id {
 			return nil, nil, protocolError("daemon resumes a link that was not asked for")
 		}
+		c.setWelcome(w) // before the event that tells of it
 		att, err := l.attach(attempt, carrier, w.Received, w.Limit)
 		if err != nil {
 			if l.err() == nil {
@@ -104,7 +105,6 @@ func (c *Client) welcomed(carrier Carrier, l *link, attempt uint64, w Welcome) (
 			}
 			return nil, nil, err
 		}
-		c.setWelcome(w)
 		return att, l, nil
 	}
 	if l != nil {
@@ -134,11 +134,11 @@ func (c *Client) welcomed(carrier Carrier, l *link, attempt uint64, w Welcome) (
 	close(c.changed)
 	c.changed = make(chan struct{})
 	c.mu.Unlock()
+	c.setWelcome(w) // before the event that tells of it
 	att, err := l.attach(0, carrier, 0, w.Limit)
 	if err != nil {
 		return nil, nil, err
 	}
-	c.setWelcome(w)
 	return att, l, nil
 }
 
