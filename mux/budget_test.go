@@ -153,12 +153,12 @@ func TestBudgetWakesWhoWaits(t *testing.T) {
 			t.Fatalf("the second link keeps %d bytes although the first has taken all", st.Buffered)
 		}
 		pairs[0].Cut(muxtest.ErrCut)
-		time.Sleep(evictAfter - 1)
+		time.Sleep(evictAfter - time.Nanosecond)
 		synctest.Wait()
 		if st := worlds[0].client.Status(); st.State != StateHeld {
 			t.Errorf("the first link is %v just before %v, want it held", st.State, evictAfter)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if st := worlds[0].client.Status(); st.State != StateLost {
 			t.Errorf("the first link is %v after %v, want it ended", st.State, evictAfter)
