@@ -66,6 +66,9 @@ type calls struct {
 	createKey     func(context.Context, service.KeyStoreOptions, service.KeySpec) (service.KeyRow, string, error)
 	listKeys      func(context.Context, service.KeyStoreOptions) ([]service.KeyRow, error)
 	revokeKey     func(context.Context, service.KeyStoreOptions, string) (service.KeyRow, error)
+	rotateKey     func(context.Context, service.KeyStoreOptions) (service.SigningRow, error)
+	backup        func(context.Context, service.KeyStoreOptions, string) error
+	restore       func(context.Context, service.KeyStoreOptions, string) (service.RestoreResult, error)
 	demo          func(context.Context, service.DemoOptions, service.Sink) error
 }
 
@@ -86,6 +89,7 @@ func newApp() *app {
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,
 			runRelay:  service.RunRelay,
 			createKey: service.CreateKey, listKeys: service.ListKeys, revokeKey: service.RevokeKey,
+			rotateKey: service.RotateSigningKey, backup: service.Backup, restore: service.Restore,
 			demo: service.Demo,
 		},
 	}

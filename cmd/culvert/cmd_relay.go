@@ -53,6 +53,6 @@ proxy that does TLS.`,
 		}
 		return a.calls.runRelay(ctx, o, a.print.event)
 	})
-	cmd.AddCommand(newRelayKeyCmd(a))
+	cmd.AddCommand(newRelayKeyCmd(a), newRelayRotateCmd(a), newRelayBackupCmd(a), newRelayRestoreCmd(a))
 	return cmd
 }
