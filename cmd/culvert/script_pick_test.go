@@ -39,10 +39,18 @@ func cmdPick(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], value)
 }
 
-// cmdMatch is "match VAR NAME REGEXP": waits for a line on the process's stderr and sets
-// the variable to the expression's first group.
+// cmdMatch is "match [-out] VAR NAME REGEXP": waits for a line on the process's stderr, or
+// stdout, and sets the variable to the expression's first group.
 func cmdMatch(ts *testscript.TestScript, _ bool, args []string) {
+	out := args[0] == "-out"
+	if out {
+		args = args[1:]
+	}
 	p := worldOf(ts).process(ts, args[1])
+	from := &p.err
+	if out {
+		from = &p.out
+	}
 	re, err := regexp.Compile("(?m)" + args[2])
 	ts.Check(err)
 	found := func(text string) bool {
@@ -52,7 +60,7 @@ func cmdMatch(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return m != nil
 	}
-	if !p.await(&p.err, found) {
+	if !p.await(from, found) {
 		ts.Fatalf("no match for %#q: %s", args[2], p.describe())
 	}
 }

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Prints the secret with which jobs reach the database: a device key of their own that is
+# paired with the daemon. Needs a code from there in CODE and the relay's URL in RELAY.
+set -eu
+umask 077
+state=$(mktemp -d)
+trap 'rm -rf "$state"' EXIT
+printf '%s\n' "$CODE" | culvert pair - --state-dir "$state" --relay "$RELAY" >/dev/null
+tar -C "$state" -cz identity.key known_daemons | base64
