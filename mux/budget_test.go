@@ -32,10 +32,11 @@ func TestBudgetEndsTheOldestHeldLink(t *testing.T) {
 		var worlds []*world
 		var streams []*Stream
 		var pairs []*muxtest.Pair
+		var numb atomic.Bool // the peers say nothing: what was sent stays kept
 		for range 3 {
 			w := newWorld(t, worldOptions{handle: sink, client: func(c *ClientConfig) { c.Budget = budget }, server: small})
 			defer w.close()
-			pair, _ := w.connect(nil)
+			pair, _ := w.connect(func(side, _ int, _ []byte) muxtest.Action { return muxtest.Action{Drop: side == 1 && numb.Load()} })
 			worlds, streams, pairs = append(worlds, w), append(streams, w.open()), append(pairs, pair)
 		}
 		for n := range 2 {
@@ -49,16 +50,15 @@ func TestBudgetEndsTheOldestHeldLink(t *testing.T) {
 		}
 		t.Logf("%d bytes of %d taken", budget.Used(), budget.max)
 		time.Sleep(evictAfter)
-		pairs[2].SetPath(true, 0)
-		writing := make(chan error, 1)
-		go func() {
-			_, err := streams[2].Write(make([]byte, 10*chunkSize))
-			writing <- err
-		}()
-		if err := <-writing; err != nil {
-			t.Errorf("live link: %v", err)
-		}
+		numb.Store(true)
+		go func() { _, _ = io.Copy(streams[2], endless{}) }()
 		synctest.Wait()
+		if st := worlds[2].client.Status(); st.Buffered < 2*chunkSize {
+			t.Errorf("the live link keeps %d bytes", st.Buffered)
+		}
+		if st := worlds[0].client.Status(); st.State != StateLost {
+			t.Fatalf("the link held for longest is %v, want it ended", st.State)
+		}
 		_, err := streams[0].Write([]byte("x"))
 		if end, ok := errors.AsType[*LinkError](err); !ok || end.Code != CodeBudget {
 			t.Errorf("the link held for longest: %v, want that the budget ended it", err)
