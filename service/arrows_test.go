@@ -29,8 +29,9 @@ var arrows = map[string][]string{
 	"sbrp/relay":    {"sbrp", "sbrp/token", "sbrp/wsconn"},
 	"sbrp/control":  {"sbrp", "sbrp/api", "sbrp/token"},
 	// Imported by tests only, which the test checks too.
-	"sbrp/sbrptest": {"sbrp", "sbrp/wsconn"},
-	"mux/muxtest":   {"mux"},
+	"sbrp/sbrptest":       {"sbrp", "sbrp/wsconn"},
+	"sbrp/control/pgtest": {},
+	"mux/muxtest":         {"mux"},
 }
 
 // owners says which package alone may import a dependency outside the module.
@@ -41,6 +42,7 @@ var owners = map[string]string{
 	"github.com/spf13/cobra":                     "cmd/culvert",
 	"github.com/golang-jwt/jwt/v5":               "sbrp/token sbrp/api sbrp/control",
 	"modernc.org/sqlite":                         "sbrp/control",
+	"github.com/jackc/pgx/v5":                    "sbrp/control",
 	"github.com/goccy/go-yaml":                   "config",
 	"github.com/mdp/qrterminal/v3":               "cmd/culvert",
 	"github.com/rogpeppe/go-internal/testscript": "",

@@ -164,7 +164,7 @@ type RelayOptions struct {
 	TLSCert     string
 	TLSKey      string
 	BehindProxy bool   // serve plain HTTP on a non-loopback address: a proxy in front does TLS
-	DB          string // "sqlite:PATH"; empty: STATE/relay.db
+	DB          string // "sqlite:PATH" or "postgres://…"; empty: STATE/relay.db
 	Grace       time.Duration
 	// Ready is called once, when the listener accepts connections.
 	Ready func(RelayInfo)

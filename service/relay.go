@@ -234,6 +234,12 @@ func openStore(ctx context.Context, stateDir, dsn string) (*control.Store, error
 	if dsn == "" {
 		dsn = "sqlite:" + filepath.Join(stateDir, relayDBFile)
 	}
+	if u, err := url.Parse(dsn); err == nil && strings.HasPrefix(u.Scheme, "postgres") {
+		if _, secret := u.User.Password(); secret || u.Query().Has("password") {
+			return nil, errorf(CodeUsage, "store", "leave it out, and put it into ~/.pgpass or a file that PGPASSFILE names",
+				"the password in --db can be seen by everybody on this machine")
+		}
+	}
 	store, err := control.OpenStore(ctx, dsn)
 	if err != nil {
 		return nil, errorf(CodeConfig, "store", "check --db and --state-dir", "open store: %w", err)
@@ -243,16 +249,12 @@ func openStore(ctx context.Context, stateDir, dsn string) (*control.Store, error
 
 // ensureAdminKey makes the first admin key when the store has no key at all.
 func ensureAdminKey(ctx context.Context, dir *config.Dir, store *control.Store) (first bool, err error) {
-	keys, err := store.ListKeys(ctx)
-	if err != nil {
-		return false, errorf(CodeConfig, "store", "", "list API keys: %w", err)
-	}
-	if len(keys) > 0 {
-		return false, nil
-	}
-	_, secret, err := store.CreateKey(ctx, control.KeySpec{Name: "first admin key", Scopes: []string{"admin"}})
+	_, secret, err := store.CreateFirstKey(ctx, control.KeySpec{Name: "first admin key", Scopes: []string{"admin"}})
 	if err != nil {
 		return false, errorf(CodeConfig, "store", "", "make admin key: %w", err)
+	}
+	if secret == "" {
+		return false, nil
 	}
 	if err := dir.WriteSecret(adminKeyFile, []byte(secret+"\n")); err != nil {
 		return false, errorf(CodeConfig, "state_dir", "", "write admin key: %w", err)

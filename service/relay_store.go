@@ -38,6 +38,9 @@ func Backup(ctx context.Context, o KeyStoreOptions, file string) error {
 	}
 	defer store.Close()
 	err = store.Backup(ctx, file)
+	if errors.Is(err, control.ErrNoFile) {
+		return errorf(CodeUsage, "backup", "pg_dump copies it, also while relays run", "%w", err)
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return errorf(CodeUsage, "backup", "name a file that is not there yet", "%w", err)
 	}
@@ -69,6 +72,8 @@ func Restore(ctx context.Context, o KeyStoreOptions, file string) (RestoreResult
 	defer store.Close()
 	r, err := store.Restore(ctx, file)
 	switch {
+	case errors.Is(err, control.ErrNoFile):
+		return RestoreResult{}, errorf(CodeUsage, "restore", "pg_restore puts back what pg_dump has copied", "%w", err)
 	case errors.Is(err, control.ErrNoBackup), errors.Is(err, fs.ErrNotExist):
 		return RestoreResult{}, errorf(CodeConfig, "restore", "name a file that `culvert relay backup` wrote", "%w", err)
 	case err != nil:

@@ -3,6 +3,7 @@ package service
 import (
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -74,6 +75,16 @@ func TestCheckRelayURL(t *testing.T) {
 	} {
 		if err := checkRelayURL("https://relay.example.org", url); (err == nil) != ok {
 			t.Errorf("checkRelayURL(%q) = %v, want ok %v", url, err, ok)
+		}
+	}
+}
+
+// A password in --db would stand in every list of processes.
+func TestStorePassword(t *testing.T) {
+	for _, dsn := range []string{"postgres://app:geheim@127.0.0.1:1/db", "postgresql:///db?host=/tmp&password=geheim"} {
+		_, err := openStore(t.Context(), t.TempDir(), dsn)
+		if CodeOf(err) != CodeUsage || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: %v", dsn, err)
 		}
 	}
 }

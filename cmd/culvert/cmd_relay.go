@@ -30,7 +30,7 @@ proxy that does TLS.`,
 	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate chain")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM `FILE` with its private key")
 	f.BoolVar(&o.BehindProxy, "behind-proxy", false, "serve plain HTTP: a proxy in front does TLS")
-	f.StringVar(&o.DB, "db", "", "`STORE` as sqlite:PATH (default sqlite:STATE/relay.db)")
+	f.StringVar(&o.DB, "db", "", "`STORE` as sqlite:PATH or postgres://USER@HOST/DATABASE (default sqlite:STATE/relay.db)")
 	o.Grace = time.Minute
 	f.Var(span{&o.Grace}, "grace", "how long sessions of a daemon that was lost are kept")
 	fd.add(cmd)

@@ -14,7 +14,8 @@ func newRelayBackupCmd(a *app) *cobra.Command {
 		Use:   "backup FILE",
 		Short: "Copy the relay's store to a file",
 		Long: `Writes the relay's store, as it is at this moment, to a new file. It works while the
-relay runs. Keep the file as safe as the store: it holds the keys that sign tokens.`,
+relay runs. Keep the file as safe as the store: it holds the keys that sign tokens.
+A store in PostgreSQL is copied by pg_dump.`,
 		Example: "  culvert relay backup relay-$(date +%F).db",
 		Args:    words(1, 1, "name the file to write"),
 	}

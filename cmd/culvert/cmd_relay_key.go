@@ -19,7 +19,7 @@ func newRelayKeyCmd(a *app) *cobra.Command {
 
 // addDB adds the flag of every command that opens a relay's store.
 func addDB(f *pflag.FlagSet, to *string) {
-	f.StringVar(to, "db", "", "the relay's `STORE` as sqlite:PATH (default sqlite:STATE/relay.db)")
+	f.StringVar(to, "db", "", "the relay's `STORE` as sqlite:PATH or postgres://USER@HOST/DATABASE (default sqlite:STATE/relay.db)")
 }
 
 // keyCells are the cells of one API key in a table.

@@ -49,9 +49,17 @@ func forbidden(format string, args ...any) *refusal {
 
 var daemonNotFound = refuse(http.StatusNotFound, api.CodeDaemonNotFound, "no daemon of that id is yours to reach")
 
+// answerTimeout is when a request that waits for the store is told to come again: a
+// little longer than one database may keep another process waiting, and shorter than our
+// own clients wait.
+const answerTimeout = 15 * time.Second
+
 // answer runs an endpoint and writes what it gives.
 func (s *Server) answer(e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, api.MaxBody)
 		v, err := e(r)
 		if err != nil {
@@ -96,7 +104,7 @@ func (s *Server) write(w http.ResponseWriter, status int, body []byte) {
 }
 
 // fail writes an error. One that is not for the caller becomes a 500 (or a 503
-// if the store is busy) without its text, and is logged.
+// if the store is busy or away) without its text, and is logged.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*refusal](err)
 	if !ok {
@@ -121,9 +129,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) internal(r *http.Request, err error) *refusal {
-	if r.Context().Err() != nil || isBusy(err) || errors.Is(err, context.DeadlineExceeded) {
+	if r.Context().Err() != nil || s.store.dialect.away(err) || errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("request not done in time", "path", r.Pattern, "err", err)
-		e := refuse(http.StatusServiceUnavailable, api.CodeUnavailable, "busy; try again")
+		e := refuse(http.StatusServiceUnavailable, api.CodeUnavailable, "the store is busy or out of reach; try again")
 		e.retry = time.Second
 		return e
 	}

@@ -44,17 +44,47 @@ func (s *Store) CreateKey(ctx context.Context, spec KeySpec) (Key, string, error
 }
 
 func (s *Store) createKey(ctx context.Context, spec KeySpec, now time.Time) (Key, string, error) {
-	k, err := newKey(spec, now)
+	k, secret, err := addKey(ctx, s.write, spec, now)
 	if err != nil {
 		return Key{}, "", fmt.Errorf("create API key: %w", err)
 	}
-	secret := keyPrefix + k.ID + "_" + randomText(keySecret)
-	hash := sha256.Sum256([]byte(secret))
-	_, err = s.write.ExecContext(ctx,
-		`INSERT INTO api_keys (id, name, account, hash, scopes, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		k.ID, k.Name, k.Account, hash[:], strings.Join(k.Scopes, " "), millis(k.Created), millis(k.Expires))
+	return k, secret, nil
+}
+
+// CreateFirstKey is CreateKey for a store that has no key at all; otherwise it does
+// nothing and returns an empty secret. Of several nodes that start on a new store, one
+// makes the key.
+func (s *Store) CreateFirstKey(ctx context.Context, spec KeySpec) (k Key, secret string, err error) {
+	err = s.update(ctx, func(tx *sql.Tx) error {
+		var some bool
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM api_keys)`).Scan(&some); err != nil || some {
+			return err
+		}
+		k, secret, err = addKey(ctx, tx, spec, s.now())
+		return err
+	})
 	if err != nil {
 		return Key{}, "", fmt.Errorf("create API key: %w", err)
+	}
+	return k, secret, nil
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func addKey(ctx context.Context, db execer, spec KeySpec, now time.Time) (Key, string, error) {
+	k, err := newKey(spec, now)
+	if err != nil {
+		return Key{}, "", err
+	}
+	secret := keyPrefix + k.ID + "_" + randomText(keySecret)
+	hash := sha256.Sum256([]byte(secret))
+	_, err = db.ExecContext(ctx,
+		`INSERT INTO api_keys (id, name, account, hash, scopes, created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		k.ID, k.Name, k.Account, hash[:], strings.Join(k.Scopes, " "), millis(k.Created), millis(k.Expires))
+	if err != nil {
+		return Key{}, "", err
 	}
 	return k, secret, nil
 }
@@ -129,8 +159,11 @@ func (s *Store) RevokeKey(ctx context.Context, id string) (Key, error) {
 }
 
 func (s *Store) revokeKey(ctx context.Context, id string, now time.Time) (Key, error) {
+	if !isID(id) {
+		return Key{}, fmt.Errorf("revoke API key: %w", ErrNotFound)
+	}
 	row := s.write.QueryRowContext(ctx,
-		`UPDATE api_keys SET revoked = CASE revoked WHEN 0 THEN ? ELSE revoked END WHERE id = ? RETURNING `+keyColumns, millis(now), id)
+		`UPDATE api_keys SET revoked = CASE revoked WHEN 0 THEN $1 ELSE revoked END WHERE id = $2 RETURNING `+keyColumns, millis(now), id)
 	k, err := scanKey(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
@@ -149,7 +182,7 @@ func (s *Store) checkKey(ctx context.Context, secret string, now time.Time) (Key
 		return Key{}, ErrNotFound
 	}
 	var hash []byte
-	row := s.read.QueryRowContext(ctx, `SELECT `+keyColumns+`, hash FROM api_keys WHERE id = ?`, id)
+	row := s.read.QueryRowContext(ctx, `SELECT `+keyColumns+`, hash FROM api_keys WHERE id = $1`, id)
 	k, err := scanKey(row.Scan, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		hash, err = make([]byte, sha256.Size), nil // compared all the same
@@ -173,7 +206,7 @@ func keyID(secret string) (string, bool) {
 		return "", false
 	}
 	id, _, ok := strings.Cut(rest, "_")
-	return id, ok
+	return id, ok && isID(id)
 }
 
 func expired(k Key, now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 )
 
+// ErrNoFile is a store in PostgreSQL, whose own tools back it up and restore it.
+var ErrNoFile = errors.New("this store is a PostgreSQL database")
+
 // Backup writes the store, as it is at one moment, to a new file of mode 0600. Servers
 // may go on using the store meanwhile. The file holds the signing keys: whoever has it
 // can mint tokens. It blocks on the disk; a file that is there already is an error that
@@ -21,6 +24,9 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 }
 
 func (s *Store) backup(ctx context.Context, path string) error {
+	if !s.dialect.isFile {
+		return ErrNoFile
+	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
 			err = fs.ErrExist

@@ -17,6 +17,7 @@ import (
 
 // A store is backed up, changed and restored while a server answers from it.
 func TestBackupAndRestore(t *testing.T) {
+	ofSQLite(t)
 	p := newPlane(t)
 	ctx := t.Context()
 	d, id := p.daemon("laptop")
@@ -72,6 +73,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 // Two processes write while backups are made; each backup is a store by itself.
 func TestBackupWhileWriting(t *testing.T) {
+	ofSQLite(t)
 	path := filepath.Join(t.TempDir(), "control.db")
 	stores := []*control.Store{openStore(t, path), openStore(t, path)}
 	done := make(chan struct{})
@@ -117,6 +119,7 @@ func TestBackupWhileWriting(t *testing.T) {
 
 // What is no backup leaves the store as it is.
 func TestRestoreRefuses(t *testing.T) {
+	ofSQLite(t)
 	dir := t.TempDir()
 	s := openStore(t, filepath.Join(dir, "control.db"))
 	_, _, err := s.CreateKey(t.Context(), control.KeySpec{Scopes: []string{"admin"}})

@@ -16,7 +16,7 @@ import (
 // What a relay's restart costs: every daemon registers again, every client asks for
 // a new session.
 func BenchmarkComeback(b *testing.B) {
-	store, err := control.OpenStore(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "control.db"))
+	store, err := control.OpenStore(b.Context(), dsnOf(b, filepath.Join(b.TempDir(), "control.db")))
 	if err != nil {
 		b.Fatal(err)
 	}

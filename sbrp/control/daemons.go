@@ -52,12 +52,15 @@ func findDaemon(ctx context.Context, q querier, where string, args ...any) (Daem
 
 // daemon finds a daemon by id. Unknown: ErrNotFound.
 func (s *Store) daemon(ctx context.Context, id string) (Daemon, error) {
-	return findDaemon(ctx, s.read, `m.id = ?`, id)
+	if !isID(id) {
+		return Daemon{}, ErrNotFound
+	}
+	return findDaemon(ctx, s.read, `m.id = $1`, id)
 }
 
 // isDaemonKey says whether any daemon has that identity key.
 func (s *Store) isDaemonKey(ctx context.Context, key sbrp.PublicKey) (yes bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM daemons WHERE public_key = ?)`, key[:]).Scan(&yes)
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM daemons WHERE public_key = $1)`, key[:]).Scan(&yes)
 	if err != nil {
 		return false, fmt.Errorf("find daemon: %w", err)
 	}
@@ -66,15 +69,15 @@ func (s *Store) isDaemonKey(ctx context.Context, key sbrp.PublicKey) (yes bool, 
 
 // ListDaemons lists all daemons of all accounts, by account and name.
 func (s *Store) ListDaemons(ctx context.Context) ([]Daemon, error) {
-	return s.listDaemons(ctx, daemonQuery+`ORDER BY m.account, m.name`)
+	return s.listDaemons(ctx, daemonQuery+`ORDER BY m.account, lower(m.name)`)
 }
 
 // reachable lists the daemons that a device may know of: those of its account and
 // those that it was paired with. Daemons of revoked API keys are nobody's.
 func (s *Store) reachable(ctx context.Context, d Device) ([]Daemon, error) {
 	return s.listDaemons(ctx, daemonQuery+`WHERE k.revoked = 0 AND (
-			(? AND m.account = ?) OR m.id IN (SELECT daemon_id FROM grants WHERE public_key = ?))
-		ORDER BY m.name, m.id`, !d.Guest, d.Account, d.PublicKey[:])
+			($1 AND m.account = $2) OR m.id IN (SELECT daemon_id FROM grants WHERE public_key = $3))
+		ORDER BY lower(m.name), m.id`, !d.Guest, d.Account, d.PublicKey[:])
 }
 
 func (s *Store) listDaemons(ctx context.Context, query string, args ...any) ([]Daemon, error) {
@@ -99,7 +102,7 @@ func (s *Store) listDaemons(ctx context.Context, query string, args ...any) ([]D
 
 // RemoveDaemon forgets a daemon and who was paired with it. Unknown: ErrNotFound.
 func (s *Store) RemoveDaemon(ctx context.Context, id string) error {
-	res, err := s.write.ExecContext(ctx, `DELETE FROM daemons WHERE id = ?`, id)
+	res, err := s.write.ExecContext(ctx, `DELETE FROM daemons WHERE id = $1`, id)
 	if err == nil {
 		if n, nerr := res.RowsAffected(); nerr == nil && n == 0 {
 			err = ErrNotFound
@@ -127,13 +130,13 @@ type registration struct {
 func (s *Store) register(ctx context.Context, r registration, now time.Time) (Daemon, error) {
 	// Thousands of daemons come back at once when a relay has restarted, and mostly
 	// nothing has changed: that costs a read, not an fsync.
-	d, err := findDaemon(ctx, s.read, `m.account = ? AND m.public_key = ?`, r.account, r.key[:])
+	d, err := findDaemon(ctx, s.read, `m.account = $1 AND m.public_key = $2`, r.account, r.key[:])
 	if err == nil && d.KeyID == r.keyID && !d.Revoked && d.Proven == r.proven && (r.name == "" || r.name == d.Name) {
 		return d, nil
 	}
 	err = s.update(ctx, func(tx *sql.Tx) error {
 		var err error
-		d, err = findDaemon(ctx, tx, `m.account = ? AND m.public_key = ?`, r.account, r.key[:])
+		d, err = findDaemon(ctx, tx, `m.account = $1 AND m.public_key = $2`, r.account, r.key[:])
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
@@ -153,7 +156,7 @@ func (s *Store) register(ctx context.Context, r registration, now time.Time) (Da
 		}
 		d.KeyID, d.Proven, d.Revoked = r.keyID, d.Proven || r.proven, false
 		_, err = tx.ExecContext(ctx,
-			`INSERT INTO daemons (id, account, name, public_key, key_id, proven, created) VALUES (?, ?, ?, ?, ?, ?, ?)
+			`INSERT INTO daemons (id, account, name, public_key, key_id, proven, created) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, key_id = excluded.key_id, proven = excluded.proven`,
 			d.ID, d.Account, d.Name, d.PublicKey[:], d.KeyID, d.Proven, millis(d.Created))
 		return err
@@ -167,7 +170,7 @@ func (s *Store) register(ctx context.Context, r registration, now time.Time) (Da
 // claimName makes sure that no other daemon of the account has the name. Taking
 // it over removes the other, and so needs proof.
 func claimName(ctx context.Context, tx *sql.Tx, d Daemon, r registration) error {
-	other, err := findDaemon(ctx, tx, `m.account = ? AND m.name = ? AND m.id <> ?`, d.Account, d.Name, d.ID)
+	other, err := findDaemon(ctx, tx, `m.account = $1 AND lower(m.name) = lower($2) AND m.id <> $3`, d.Account, d.Name, d.ID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -177,6 +180,6 @@ func claimName(ctx context.Context, tx *sql.Tx, d Daemon, r registration) error 
 	if !r.replace || !r.proven {
 		return ErrNameTaken
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM daemons WHERE id = ?`, other.ID)
+	_, err = tx.ExecContext(ctx, `DELETE FROM daemons WHERE id = $1`, other.ID)
 	return err
 }

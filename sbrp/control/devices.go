@@ -67,14 +67,14 @@ func (s *Store) ListDevices(ctx context.Context) ([]Device, error) {
 func (s *Store) RemoveDevice(ctx context.Context, id string) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		var key []byte
-		err := tx.QueryRowContext(ctx, `DELETE FROM devices WHERE id = ? RETURNING public_key`, id).Scan(&key)
+		err := tx.QueryRowContext(ctx, `DELETE FROM devices WHERE id = $1 RETURNING public_key`, id).Scan(&key)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM daemons WHERE public_key = ?`, key)
+		_, err = tx.ExecContext(ctx, `DELETE FROM daemons WHERE public_key = $1`, key)
 		return err
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Store) RemoveDevice(ctx context.Context, id string) error {
 
 // device finds a device by its key. Unknown: ErrNotFound.
 func (s *Store) device(ctx context.Context, key sbrp.PublicKey) (Device, error) {
-	d, err := scanDevice(s.read.QueryRowContext(ctx, deviceQuery+`WHERE d.public_key = ?`, key[:]).Scan)
+	d, err := scanDevice(s.read.QueryRowContext(ctx, deviceQuery+`WHERE d.public_key = $1`, key[:]).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Device{}, ErrNotFound
 	}
@@ -98,7 +98,7 @@ func (s *Store) device(ctx context.Context, key sbrp.PublicKey) (Device, error) 
 // enroll ties a device to an API key, newly or again. Its id stays.
 func (s *Store) enroll(ctx context.Context, key sbrp.PublicKey, name string, k Key, now time.Time) (id string, err error) {
 	err = s.write.QueryRowContext(ctx,
-		`INSERT INTO devices (public_key, id, name, key_id, created) VALUES (?, ?, ?, ?, ?)
+		`INSERT INTO devices (public_key, id, name, key_id, created) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (public_key) DO UPDATE SET key_id = excluded.key_id,
 			name = CASE excluded.name WHEN '' THEN devices.name ELSE excluded.name END
 		RETURNING id`,

@@ -36,4 +36,10 @@
 // [Store] is SQLite in WAL mode with synchronous=FULL; two processes may have it
 // open at once, such as the CLI beside a running relay. It holds the token-signing
 // keys, so the file is 0600, and one that others may read is refused.
+//
+// Or it is a PostgreSQL database, for several nodes. The queries are the same ones, and
+// so is the order of transactions that write: one at a time, by an advisory lock. The
+// schema is brought up to date at the start, under another. Whoever can read the
+// database can sign tokens: give it a role and a database of its own. While it is away,
+// requests that need it get a 503 with Retry-After; tokens are verified all the same.
 package control

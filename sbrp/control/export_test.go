@@ -67,8 +67,8 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 }
 
 // Count counts a table's rows.
-func (s *Store) Count(ctx context.Context, table string) (n int, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM `+table).Scan(&n)
+func (s *Store) Count(ctx context.Context, table string, args ...any) (n int, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM `+table, args...).Scan(&n)
 	return n, err
 }
 

@@ -19,7 +19,7 @@ type fuzzPlane struct {
 }
 
 func newFuzzPlane(f *testing.F) *fuzzPlane {
-	store, err := control.OpenStore(f.Context(), "sqlite:"+filepath.Join(f.TempDir(), "control.db"))
+	store, err := control.OpenStore(f.Context(), dsnOf(f, filepath.Join(f.TempDir(), "control.db")))
 	if err != nil {
 		f.Fatal(err)
 	}

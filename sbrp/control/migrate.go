@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -13,7 +12,10 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed migrations/*.sql
+// The directories have the same versions from 2 on: what changes one database's schema
+// changes the other's in the same commit.
+//
+//go:embed migrations/*/*.sql
 var migrationFiles embed.FS
 
 // errNewer is a store that this version must not touch.
@@ -26,12 +28,12 @@ func (e errNewer) Error() string {
 // migrate brings the schema up to date. Each step is one transaction together with
 // its entry in goose's table, so a second process at the same work fails cleanly
 // and may try again.
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrationFiles, "migrations")
+func migrate(ctx context.Context, db *sql.DB, d dialect) error {
+	dir, err := fs.Sub(migrationFiles, d.migrations)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	p, err := goose.NewProvider(d.goose, db, dir, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -56,16 +58,14 @@ const (
 	retryPause = 20 * time.Millisecond // and up to twice that: two processes must not stay in step
 )
 
-// retry calls f until it succeeds, as opening may collide with another process that
-// opens the same file. What still fails after retryFor is real.
-func retry(ctx context.Context, f func() error) error {
+// retry calls f until it succeeds or fails with what trying again does not heal: opening
+// may collide with another process that opens the same file, and a database server may
+// be starting. What still fails after retryFor is real.
+func retry(ctx context.Context, heals func(error) bool, f func() error) error {
 	deadline := time.Now().Add(retryFor)
 	for {
 		err := f()
-		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
-			return err
-		}
-		if _, newer := errors.AsType[errNewer](err); newer {
+		if err == nil || !heals(err) || time.Now().After(deadline) || ctx.Err() != nil {
 			return err
 		}
 		select {

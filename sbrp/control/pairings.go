@@ -21,9 +21,9 @@ func lookupHash(l api.Lookup) []byte {
 
 // addPairing announces a code. errExists: that lookup is announced already.
 func (s *Store) addPairing(ctx context.Context, l api.Lookup, daemonID string, expires time.Time) error {
-	_, err := s.write.ExecContext(ctx, `INSERT INTO pairings (hash, daemon_id, expires) VALUES (?, ?, ?)`,
+	new, err := insert(ctx, s.write, `INSERT INTO pairings (hash, daemon_id, expires) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		lookupHash(l), daemonID, millis(expires))
-	if isConstraint(err) {
+	if err == nil && !new {
 		err = errExists
 	}
 	if err != nil {
@@ -37,8 +37,8 @@ func (s *Store) addPairing(ctx context.Context, l api.Lookup, daemonID string, e
 func (s *Store) cancelPairing(ctx context.Context, l api.Lookup, key sbrp.PublicKey) error {
 	var id string
 	err := s.write.QueryRowContext(ctx,
-		`DELETE FROM pairings WHERE hash = ? AND daemon_id IN (
-			SELECT m.id FROM daemons m JOIN api_keys k ON k.id = m.key_id WHERE m.public_key = ? AND k.revoked = 0)
+		`DELETE FROM pairings WHERE hash = $1 AND daemon_id IN (
+			SELECT m.id FROM daemons m JOIN api_keys k ON k.id = m.key_id WHERE m.public_key = $2 AND k.revoked = 0)
 		RETURNING daemon_id`,
 		lookupHash(l), key[:]).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -56,7 +56,7 @@ func (s *Store) cancelPairing(ctx context.Context, l api.Lookup, key sbrp.Public
 func (s *Store) redeem(ctx context.Context, l api.Lookup, key sbrp.PublicKey, name string, now time.Time) (dev Device, d Daemon, err error) {
 	err = s.update(ctx, func(tx *sql.Tx) error {
 		var id string
-		err := tx.QueryRowContext(ctx, `DELETE FROM pairings WHERE hash = ? AND expires > ? RETURNING daemon_id`,
+		err := tx.QueryRowContext(ctx, `DELETE FROM pairings WHERE hash = $1 AND expires > $2 RETURNING daemon_id`,
 			lookupHash(l), millis(now)).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNotFound
@@ -64,7 +64,7 @@ func (s *Store) redeem(ctx context.Context, l api.Lookup, key sbrp.PublicKey, na
 		if err != nil {
 			return err
 		}
-		if d, err = findDaemon(ctx, tx, `m.id = ? AND k.revoked = 0`, id); err != nil {
+		if d, err = findDaemon(ctx, tx, `m.id = $1 AND k.revoked = 0`, id); err != nil {
 			return err
 		}
 		dev, err = grant(ctx, tx, key, name, d, now)
@@ -78,12 +78,12 @@ func (s *Store) redeem(ctx context.Context, l api.Lookup, key sbrp.PublicKey, na
 
 func grant(ctx context.Context, tx *sql.Tx, key sbrp.PublicKey, name string, d Daemon, now time.Time) (Device, error) {
 	_, err := tx.ExecContext(ctx,
-		`INSERT INTO devices (public_key, id, name, key_id, created) VALUES (?, ?, ?, NULL, ?) ON CONFLICT (public_key) DO NOTHING`,
+		`INSERT INTO devices (public_key, id, name, key_id, created) VALUES ($1, $2, $3, NULL, $4) ON CONFLICT (public_key) DO NOTHING`,
 		key[:], newDeviceID(), name, millis(now))
 	if err != nil {
 		return Device{}, err
 	}
-	dev, err := scanDevice(tx.QueryRowContext(ctx, deviceQuery+`WHERE d.public_key = ?`, key[:]).Scan)
+	dev, err := scanDevice(tx.QueryRowContext(ctx, deviceQuery+`WHERE d.public_key = $1`, key[:]).Scan)
 	if err != nil {
 		return Device{}, err
 	}
@@ -95,14 +95,14 @@ func grant(ctx context.Context, tx *sql.Tx, key sbrp.PublicKey, name string, d D
 	if dev.Account == d.Account && allows(dev.Scopes, api.ScopeClient) {
 		return dev, nil
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO grants (public_key, daemon_id, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO grants (public_key, daemon_id, created) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		key[:], d.ID, millis(now))
 	return dev, err
 }
 
 // granted says whether a device was paired with a daemon.
 func (s *Store) granted(ctx context.Context, key sbrp.PublicKey, daemonID string) (yes bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM grants WHERE public_key = ? AND daemon_id = ?)`, key[:], daemonID).Scan(&yes)
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM grants WHERE public_key = $1 AND daemon_id = $2)`, key[:], daemonID).Scan(&yes)
 	if err != nil {
 		return false, fmt.Errorf("find grant: %w", err)
 	}

@@ -93,7 +93,7 @@ func TestPairingForms(t *testing.T) {
 	if a.status != 200 {
 		t.Fatal(a.body)
 	}
-	if n, err := p.store.Count(t.Context(), `pairings WHERE hash = x'0102030405060708090a0b0c0d0e0f10'`); err != nil || n != 0 {
+	if n, err := p.store.Count(t.Context(), `pairings WHERE hash = $1`, []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}); err != nil || n != 0 {
 		t.Errorf("the lookup is stored as it is (%v)", err)
 	}
 	a = p.send("POST", "/api/pairings/redeem", p.sign(newDevice(t, p)), `{"lookup":"AQIDBAUGBwgJCgsMDQ4PEA","name":"phone"}`)

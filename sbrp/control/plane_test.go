@@ -54,8 +54,13 @@ const relayURL = "wss://relay.example.org/relay"
 
 func newPlane(t *testing.T, change ...func(*control.Config)) *plane {
 	t.Helper()
+	return newPlaneOn(t, openStore(t, filepath.Join(t.TempDir(), "control.db")), change...)
+}
+
+func newPlaneOn(t *testing.T, store *control.Store, change ...func(*control.Config)) *plane {
+	t.Helper()
 	p := &plane{clock: newClock(), t: t, online: map[string]bool{}, log: new(lockedBuffer), from: netip.MustParseAddr("192.0.2.1")}
-	p.store = openStore(t, filepath.Join(t.TempDir(), "control.db"))
+	p.store = store
 	p.store.SetNow(p.now)
 	srv := httptest.NewUnstartedServer(nil)
 	p.url = "http://" + srv.Listener.Addr().String()
@@ -97,7 +102,7 @@ func (p *plane) logged() string { return p.log.String() }
 
 func openStore(t *testing.T, path string) *control.Store {
 	t.Helper()
-	s, err := control.OpenStore(t.Context(), "sqlite:"+path)
+	s, err := control.OpenStore(t.Context(), dsnOf(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}

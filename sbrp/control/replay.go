@@ -14,12 +14,12 @@ import (
 // errReplayed: it was used before, by this process or another.
 func (s *Store) useToken(ctx context.Context, key sbrp.PublicKey, jti string, until time.Time) error {
 	hash := sha256.Sum256(append(key[:], jti...)) // the key has a fixed length: no two pairs hash alike
-	_, err := s.quick.ExecContext(ctx, `INSERT INTO used_tokens (hash, expires) VALUES (?, ?)`, hash[:], millis(until))
-	if isConstraint(err) {
-		return errReplayed
-	}
+	new, err := insert(ctx, s.quick, `INSERT INTO used_tokens (hash, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING`, hash[:], millis(until))
 	if err != nil {
 		return fmt.Errorf("mark device token as used: %w", err)
+	}
+	if !new {
+		return errReplayed
 	}
 	return nil
 }
@@ -31,9 +31,9 @@ func (s *Store) sweep(ctx context.Context, now time.Time) error {
 			query string
 			arg   int64
 		}{
-			{`DELETE FROM used_tokens WHERE expires <= ?`, millis(now)},
-			{`DELETE FROM pairings WHERE expires <= ?`, millis(now)},
-			{`DELETE FROM signing_keys WHERE state = 'retired' AND retired <= ?`, millis(now.Add(-retiredKeyLife))},
+			{`DELETE FROM used_tokens WHERE expires <= $1`, millis(now)},
+			{`DELETE FROM pairings WHERE expires <= $1`, millis(now)},
+			{`DELETE FROM signing_keys WHERE state = 'retired' AND retired <= $1`, millis(now.Add(-retiredKeyLife))},
 		} {
 			if _, err := tx.ExecContext(ctx, q.query, q.arg); err != nil {
 				return err

@@ -32,6 +32,9 @@ func (s *Store) Restore(ctx context.Context, path string) (Restored, error) {
 }
 
 func (s *Store) restore(ctx context.Context, path string) (Restored, error) {
+	if !s.dialect.isFile {
+		return Restored{}, ErrNoFile
+	}
 	dir, err := os.MkdirTemp("", "culvert-restore-") // 0700
 	if err != nil {
 		return Restored{}, err
@@ -98,7 +101,7 @@ func freshen(ctx context.Context, path string) error {
 	if tables != 3 {
 		return ErrNoBackup
 	}
-	return migrate(ctx, db)
+	return migrate(ctx, db, sqliteDialect)
 }
 
 // usedTokens is the one table that Restore adds to.

@@ -97,7 +97,7 @@ func (s *Store) rotate(ctx context.Context, now time.Time, minAge time.Duration)
 		began = millis(now.Add(-minAge))
 	}
 	err := s.update(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE signing_keys SET state = 'retired', retired = ? WHERE state = 'current' AND began <= ?`,
+		res, err := tx.ExecContext(ctx, `UPDATE signing_keys SET state = 'retired', retired = $1 WHERE state = 'current' AND began <= $2`,
 			millis(now), began)
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func fillSigningKeys(ctx context.Context, tx *sql.Tx, keys []SigningKey, now tim
 		have[k.State] = true
 	}
 	if !have[SigningCurrent] && have[SigningNext] {
-		if _, err := tx.ExecContext(ctx, `UPDATE signing_keys SET state = 'current', began = ? WHERE state = 'next'`, millis(now)); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE signing_keys SET state = 'current', began = $1 WHERE state = 'next'`, millis(now)); err != nil {
 			return err
 		}
 		have[SigningCurrent], have[SigningNext] = true, false
@@ -148,7 +148,7 @@ func fillSigningKeys(ctx context.Context, tx *sql.Tx, keys []SigningKey, now tim
 		}
 		seed := make([]byte, ed25519.SeedSize)
 		rand.Read(seed) // never fails (Go 1.24)
-		_, err := tx.ExecContext(ctx, `INSERT INTO signing_keys (kid, seed, state, created, began) VALUES (?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO signing_keys (kid, seed, state, created, began) VALUES ($1, $2, $3, $4, $5)`,
 			"k"+randomText(16), seed, state, millis(now), began)
 		if err != nil {
 			return err
@@ -163,7 +163,7 @@ type rowsQuerier interface {
 
 func listSigningKeys(ctx context.Context, q rowsQuerier, now time.Time) ([]SigningKey, error) {
 	rows, err := q.QueryContext(ctx, `SELECT kid, seed, state, created, began, retired FROM signing_keys
-		WHERE state <> 'retired' OR retired > ?
+		WHERE state <> 'retired' OR retired > $1
 		ORDER BY CASE state WHEN 'current' THEN 0 WHEN 'next' THEN 1 ELSE 2 END, retired DESC, kid`, millis(now.Add(-retiredKeyLife)))
 	if err != nil {
 		return nil, err

@@ -165,7 +165,7 @@ func TestSigningKeysMend(t *testing.T) {
 	for _, gone := range []string{"current", "next"} {
 		before, err := s.SigningKeys(ctx)
 		must(t, err)
-		must(t, s.Exec(ctx, `DELETE FROM signing_keys WHERE state = ?`, gone))
+		must(t, s.Exec(ctx, `DELETE FROM signing_keys WHERE state = $1`, gone))
 		after, err := s.SigningKeys(ctx)
 		must(t, err)
 		if states(after) != "current next" {
@@ -175,7 +175,7 @@ func TestSigningKeysMend(t *testing.T) {
 			t.Errorf("the next key did not become current: %v, %v", before, after)
 		}
 	}
-	must(t, s.Exec(ctx, `UPDATE signing_keys SET seed = x'00'`))
+	must(t, s.Exec(ctx, `UPDATE signing_keys SET seed = $1`, []byte{0}))
 	if _, err := s.SigningKeys(ctx); err == nil {
 		t.Error("a damaged key was taken")
 	}

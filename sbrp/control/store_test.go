@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 )
 
 func TestOpenStore(t *testing.T) {
+	ofSQLite(t)
 	dir := t.TempDir()
 	// Letters that mean something in a URI do not in a path.
 	for _, name := range []string{"plain.db", "with space.db", "a%20b#c.db", "ünï.db", "q=1&x.db"} {
@@ -52,17 +54,16 @@ func TestOpenStore(t *testing.T) {
 }
 
 func TestOpenStoreRefuses(t *testing.T) {
+	ofSQLite(t)
 	dir := t.TempDir()
 	for dsn, want := range map[string]string{
-		"postgres://user:geheim@host/db":   "PostgreSQL is not supported",
-		"postgresql://user:geheim@host/db": "PostgreSQL is not supported",
-		"mysql://user:geheim@host/db":      "sqlite:PATH",
-		"geheim":                           "sqlite:PATH",
-		"":                                 "sqlite:PATH",
-		"sqlite:":                          "needs a file",
-		"sqlite::memory:":                  "needs a file",
-		"sqlite:" + dir:                    "",
-		"sqlite:" + dir + "/none/x.db":     "",
+		"mysql://user:geheim@host/db":  "sqlite:PATH",
+		"geheim":                       "sqlite:PATH",
+		"":                             "sqlite:PATH",
+		"sqlite:":                      "needs a file",
+		"sqlite::memory:":              "needs a file",
+		"sqlite:" + dir:                "",
+		"sqlite:" + dir + "/none/x.db": "",
 	} {
 		_, err := control.OpenStore(t.Context(), dsn)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
@@ -77,14 +78,6 @@ func TestOpenStoreRefuses(t *testing.T) {
 			t.Errorf("readable by others: %v", err)
 		}
 	}
-	// A store of a later version is left alone, at once.
-	path := filepath.Join(dir, "later.db")
-	s := openStore(t, path)
-	must(t, s.Exec(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`))
-	start := time.Now()
-	if _, err := control.OpenStore(t.Context(), "sqlite:"+path); err == nil || !strings.Contains(err.Error(), "newer culvert") || time.Since(start) > 5*time.Second {
-		t.Errorf("later version: %v after %s", err, time.Since(start))
-	}
 	// What is no database is said to be none, and not for longer than the context.
 	garbage := filepath.Join(dir, "garbage.db")
 	must(t, os.WriteFile(garbage, []byte(strings.Repeat("no database ", 500)), 0o600))
@@ -98,15 +91,43 @@ func TestOpenStoreRefuses(t *testing.T) {
 	}
 }
 
+// A store of a later version is left alone, at once.
+func TestOpenStoreLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "later.db")
+	s := openStore(t, path)
+	must(t, s.Exec(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES ($1, $2)`, 99, true))
+	start := time.Now()
+	if _, err := control.OpenStore(t.Context(), dsnOf(t, path)); err == nil || !strings.Contains(err.Error(), "newer culvert") || time.Since(start) > 5*time.Second {
+		t.Errorf("later version: %v after %s", err, time.Since(start))
+	}
+}
+
+// Both databases know the same schema versions.
+func TestMigrationsAgree(t *testing.T) {
+	versions := map[string][]string{}
+	for _, kind := range []string{"sqlite", "postgres"} {
+		files, err := os.ReadDir("migrations/" + kind)
+		must(t, err)
+		for _, f := range files {
+			if v, _, _ := strings.Cut(f.Name(), "_"); v >= "00002" { // PostgreSQL began there
+				versions[kind] = append(versions[kind], v)
+			}
+		}
+	}
+	if !slices.Equal(versions["sqlite"], versions["postgres"]) {
+		t.Errorf("versions differ: %v", versions)
+	}
+}
+
 // Several processes start on a new file at the same moment.
 func TestOpenStoreTogether(t *testing.T) {
 	for range 2 { // goose waits a second when it collides
-		path := filepath.Join(t.TempDir(), "control.db")
+		dsn := dsnOf(t, filepath.Join(t.TempDir(), "control.db"))
 		var wg sync.WaitGroup
 		kids := make([]string, 4)
 		for i := range kids {
 			wg.Go(func() {
-				s, err := control.OpenStore(t.Context(), "sqlite:"+path)
+				s, err := control.OpenStore(t.Context(), dsn)
 				if err != nil {
 					t.Error(err)
 					return
@@ -240,7 +261,7 @@ func TestStoreContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		_, _, err := b.CreateKey(ctx, control.KeySpec{Scopes: []string{"client"}})
+		err := b.Hold(ctx, func() { t.Error("two hold the lock") })
 		if err == nil || time.Since(start) > 5*time.Second {
 			t.Errorf("%v after %s", err, time.Since(start))
 		}
@@ -253,6 +274,7 @@ func TestStoreContext(t *testing.T) {
 }
 
 func TestKeyIsNotStored(t *testing.T) {
+	ofSQLite(t)
 	path := filepath.Join(t.TempDir(), "control.db")
 	s := openStore(t, path)
 	_, secret, err := s.CreateKey(t.Context(), control.KeySpec{Scopes: []string{"client"}})
