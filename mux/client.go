@@ -85,7 +85,7 @@ func (c *Client) Serve(ctx context.Context, carrier Carrier) error {
 	if c.closed {
 		c.mu.Unlock()
 		_ = carrier.Close("client closed") // not used at all
-		return errClientClosed
+		return ErrClientClosed
 	}
 	c.work.Add(1)
 	c.mu.Unlock()
@@ -140,7 +140,7 @@ func (c *Client) shut(e *LinkError) {
 	if l != nil {
 		l.finish(e)
 	}
-	c.die(errClientClosed)
+	c.die(ErrClientClosed)
 	c.work.Wait()
 }
 
@@ -151,7 +151,7 @@ func (c *Client) Open(ctx context.Context) (*Stream, error) {
 		l, session, changed, closed := c.link, c.session, c.changed, c.closed
 		c.mu.Unlock()
 		if closed {
-			return nil, errClientClosed
+			return nil, ErrClientClosed
 		}
 		var moved <-chan struct{}
 		if l != nil {

@@ -90,7 +90,10 @@ var errCanceled = errors.New("canceled")
 var errTooManyStreams = fmt.Errorf("open stream: the link has %d streams already", maxStreams)
 
 var (
-	errClientClosed = closedError("link client closed")
+	// ErrClientClosed is what a Client returns once Run has ended or Close was called. It satisfies
+	// errors.Is(err, net.ErrClosed).
+	ErrClientClosed error = closedError("link client closed")
+
 	errServerClosed = closedError("link server closed")
 )
 

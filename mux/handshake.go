@@ -123,7 +123,7 @@ func (c *Client) welcomed(carrier Carrier, l *link, attempt uint64, w Welcome) (
 		c.mu.Unlock()
 		l.end(&LinkError{Code: CodeNormal, Text: "client closed"}, false)
 		session.stop()
-		return nil, nil, errClientClosed
+		return nil, nil, ErrClientClosed
 	}
 	c.work.Go(l.pump)
 	c.work.Go(func() {

@@ -18,7 +18,7 @@ func (s Stamp) MarshalJSON() ([]byte, error) { return json.Marshal(stamp(s.Time)
 // ProcessStatus is what one running process says of itself.
 type ProcessStatus struct {
 	PID      int             `json:"pid"`
-	Command  string          `json:"command"` // expose, forward, run or up
+	Command  string          `json:"command"` // expose, forward, run, up, or dial of a program that embeds culvert
 	Program  string          `json:"program,omitempty"`
 	Started  Stamp           `json:"started"`
 	Config   string          `json:"config,omitempty"`   // up: its configuration file

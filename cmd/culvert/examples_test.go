@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,12 +32,32 @@ func TestExamples(t *testing.T) {
 		if err := os.CopyFS(filepath.Join(env.WorkDir, "examples"), os.DirFS(examplesDir)); err != nil {
 			return err
 		}
-		return setUpScript(env)
+		if err := setUpScript(env); err != nil {
+			return err
+		}
+		return setGoCaches(env)
 	}
 	p.Cmds["block"] = cmdBlock
 	p.Cmds["workflow"] = cmdWorkflow
 	testscript.Run(t, p)
 	t.Cleanup(func() { left.report(t) })
+}
+
+// setGoCaches lets the go command of a script use what is downloaded and built already:
+// the script's home is empty.
+func setGoCaches(env *testscript.Env) error {
+	names := []string{"GOMODCACHE", "GOCACHE"}
+	out, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil // the scripts that need it say so
+	}
+	if err != nil {
+		return fmt.Errorf("go env: %w", err)
+	}
+	for i, dir := range strings.Fields(string(out)) {
+		env.Setenv(names[i], dir)
+	}
+	return nil
 }
 
 // examplesWithoutScript are tested elsewhere: config by package config.
