@@ -123,7 +123,7 @@ func ask(ctx context.Context, o Opener, r request) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.kind == KindCheck {
+	if r.kind != KindConnect {
 		_ = c.SetReadDeadline(time.Now().Add(answerTimeout)) // an ended stream says so on reading
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.Reset() })

@@ -9,7 +9,8 @@
 //	version u8 = 1, kind u8, length u16, target (length bytes)
 //
 // Kind 1 is connect, kind 2 is check: the grant is asked, the target dialled
-// and closed again. The target is a name that the daemon's owner gave, or, for
+// and closed again. Kind 3 is measure, see Measure: the daemon itself is the
+// other end. A daemon that does not know a kind answers unsupported. The target is a name that the daemon's owner gave, or, for
 // a network target, NAME/HOST:PORT. The daemon answers once:
 //
 //	status u8, length u16, text (length bytes)
@@ -28,7 +29,8 @@
 // and Prober tell whether a target is really there. They open streams through
 // an Opener, which is a *mux.Client: it waits while the link is held. A Forward
 // whose spec is a SOCKS proxy learns the address from the program, version 5
-// without authentication, and asks the daemon's network targets for it.
+// without authentication, and asks the daemon's network targets for it. Ping,
+// Download and Upload measure the way to the daemon.
 //
 // Pipe is what both ends copy with: half-close passes through, a reset at one
 // side is a reset at the other.

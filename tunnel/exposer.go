@@ -55,6 +55,8 @@ type Exposer struct {
 	dials   chan struct{} // one element per dial under way
 	targets atomic.Pointer[Targets]
 	live    registry
+	// measures has one element per measuring stream.
+	measures chan struct{}
 }
 
 // NewExposer checks the configuration.
@@ -72,6 +74,8 @@ func NewExposer(cfg ExposerConfig) (*Exposer, error) {
 		dialer: dialer{dial: cfg.Dial, lookup: cfg.LookupNetIP},
 		log:    cfg.Logger,
 		dials:  make(chan struct{}, cmp.Or(cfg.MaxDials, DefaultMaxDials)),
+
+		measures: make(chan struct{}, maxMeasures),
 	}
 	if e.dialer.dial == nil {
 		e.dialer.dial = new(net.Dialer).DialContext
@@ -94,6 +98,9 @@ func (e *Exposer) Targets() *Targets { return e.targets.Load() }
 func (e *Exposer) SetTargets(ts *Targets) int {
 	old := e.targets.Swap(ts)
 	return e.endWhere(func(info StreamInfo) bool {
+		if info.Measure != "" {
+			return false
+		}
 		was, _ := old.Lookup(info.Target)
 		is, ok := ts.Lookup(info.Target)
 		return !ok || was != is
@@ -131,7 +138,12 @@ func (e *Exposer) Recheck() int {
 	return e.endWhere(func(info StreamInfo) bool {
 		k := asked{info.Client, info.Target}
 		d, ok := denied[k]
-		if !ok {
+		switch {
+		case ok:
+		case info.Measure != "":
+			d = len(e.Allowed(info.Client)) == 0
+			denied[k] = d // no target is called ""
+		default:
 			d = e.cfg.Grants.Allowed(info.Client, info.Target) != nil
 			denied[k] = d
 		}

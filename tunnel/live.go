@@ -11,9 +11,10 @@ import (
 type StreamInfo struct {
 	ID         uint64 // unique within the Exposer
 	Client     [32]byte
-	ClientName string // what the daemon calls the client
-	Target     string // the target's name
-	Address    string // the HOST:PORT that the client named; network targets only
+	ClientName string  // what the daemon calls the client
+	Target     string  // the target's name; empty with Measure
+	Measure    Measure // what a measuring stream does; empty: it is a connection
+	Address    string  // the HOST:PORT that the client named; network targets only
 	Since      time.Time
 	BytesIn    int64 // from the client so far
 	BytesOut   int64 // to the client so far

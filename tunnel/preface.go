@@ -9,8 +9,10 @@ import (
 
 // The preface of a stream (architecture, section 4):
 //
-//	client to daemon   version u8, kind u8, length u16, target
+//	client to daemon   version u8, kind u8, length u16, target (measure: its name)
 //	daemon to client   status u8, length u16, text
+//
+// A kind that a daemon does not know is answered unsupported.
 const (
 	prefaceVersion = 0x01 // the only one so far
 	requestHeader  = 4
@@ -24,6 +26,7 @@ type Kind uint8
 const (
 	KindConnect Kind = 0x01 // connect and carry bytes
 	KindCheck   Kind = 0x02 // ask the grant, dial, close, answer
+	KindMeasure Kind = 0x03 // no target: a Measure, served by the daemon itself
 )
 
 // String is for logs.
@@ -33,6 +36,8 @@ func (k Kind) String() string {
 		return "connect"
 	case KindCheck:
 		return "check"
+	case KindMeasure:
+		return "measure"
 	default:
 		return fmt.Sprintf("0x%02x", uint8(k))
 	}
@@ -89,7 +94,7 @@ func readRequest(r io.Reader) (request, error) {
 	req := request{kind: Kind(head[1])}
 	n := int(binary.BigEndian.Uint16(head[2:]))
 	switch {
-	case req.kind != KindConnect && req.kind != KindCheck:
+	case req.kind < KindConnect || req.kind > KindMeasure:
 		return request{}, unsupported("stream kind %s is not known to this daemon", req.kind)
 	case n > maxTarget:
 		return request{}, unsupported("a target of %d bytes; the limit is %d", n, maxTarget)

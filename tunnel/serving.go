@@ -76,6 +76,10 @@ func (s *serving) serveStream(ctx context.Context, stream *mux.Stream, over bool
 		s.refuse(l, stream, answer{StatusBusy, "too many connections of this client"}, nil)
 		return
 	}
+	if req.kind == KindMeasure {
+		s.measure(l, stream, Measure(req.target))
+		return
+	}
 	// Into the registry before the grant is asked: a revocation from now on
 	// finds the stream.
 	s.e.live.add(l)
