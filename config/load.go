@@ -17,6 +17,8 @@ const (
 	EnvAPIKeyFile = "CULVERT_API_KEY_FILE"
 	// EnvNoColor, set to anything, turns off colour and redrawing.
 	EnvNoColor = "NO_COLOR"
+	// EnvTerm names the terminal's kind; "dumb" is one that only shows text.
+	EnvTerm = "TERM"
 )
 
 // resolve is the one place that knows the order flag, environment, file,
@@ -65,5 +67,5 @@ func APIKeyFile(flag string) (string, bool) {
 	return p, err == nil
 }
 
-// NoColor tells whether NO_COLOR asks for plain output.
-func NoColor() bool { return os.Getenv(EnvNoColor) != "" }
+// NoColor tells whether NO_COLOR, or a terminal that can do no more, asks for plain output.
+func NoColor() bool { return os.Getenv(EnvNoColor) != "" || os.Getenv(EnvTerm) == "dumb" }

@@ -72,6 +72,7 @@ func abs(t *testing.T, p string) string {
 func TestAPIKeyFileAndNoColor(t *testing.T) {
 	t.Setenv(EnvAPIKeyFile, "")
 	t.Setenv(EnvNoColor, "")
+	t.Setenv(EnvTerm, "xterm")
 	if p, ok := APIKeyFile(""); ok {
 		t.Errorf("APIKeyFile = %q, want none", p)
 	}
@@ -86,7 +87,10 @@ func TestAPIKeyFileAndNoColor(t *testing.T) {
 	if p, ok := APIKeyFile("/flag"); !ok || p != "/flag" {
 		t.Errorf("APIKeyFile = %q, %v", p, ok)
 	}
-	if !NoColor() {
+	if t.Setenv(EnvTerm, "dumb"); !NoColor() {
+		t.Error("NoColor on a dumb terminal is false")
+	}
+	if t.Setenv(EnvTerm, ""); !NoColor() {
 		t.Error("NO_COLOR=1 is not seen")
 	}
 }

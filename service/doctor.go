@@ -19,6 +19,8 @@ type DoctorOptions struct {
 	Common
 	Daemon string // empty: up to the control plane that this machine is logged in to
 	Target string // NAME or NAME/HOST:PORT; empty: every target that has an address
+	// Looking is told which hop is looked at now, before it is reported; nil is allowed.
+	Looking func(hop string)
 }
 
 // Hop is one step on the way to a target, and how it went.
@@ -101,11 +103,18 @@ func (d *doctor) run(ctx context.Context) error {
 
 // hop runs one step, bounded, and reports it.
 func (d *doctor) hop(ctx context.Context, name string, look func(context.Context) (string, error)) error {
+	d.looking(name)
 	ctx, cancel := context.WithTimeout(ctx, hopTimeout)
 	defer cancel()
 	began := time.Now()
 	detail, err := look(ctx)
 	return d.tell(Hop{Name: name, Detail: detail, Took: time.Since(began)}, err)
+}
+
+func (d *doctor) looking(hop string) {
+	if d.o.Looking != nil {
+		d.o.Looking(hop)
+	}
 }
 
 // tell reports a hop and returns its error, classified.

@@ -23,6 +23,7 @@ import (
 func (d *doctor) session(ctx context.Context, resp api.SessionResponse) error {
 	c := d.client
 	var opened time.Duration // when the WebSocket was open; 0: never
+	d.looking(HopWebSocket)
 	began := time.Now()
 	dctx, cancel := context.WithTimeout(ctx, 2*hopTimeout)
 	defer cancel()
@@ -35,6 +36,7 @@ func (d *doctor) session(ctx context.Context, resp api.SessionResponse) error {
 				return nil, err
 			}
 			opened = time.Since(began)
+			d.looking(HopDaemon)
 			return w, nil
 		},
 	})

@@ -28,6 +28,7 @@ type Event struct {
 	Message     string
 	Mend        string
 	Reason      string
+	Final       bool // error: it is not tried again
 	PairingCode string
 	ExpiresAt   time.Time
 	RTT         time.Duration // ready: one round trip to the target's daemon
@@ -55,6 +56,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Message     string   `json:"message,omitempty"`
 		Mend        string   `json:"mend,omitempty"`
 		Reason      string   `json:"reason,omitempty"`
+		Final       bool     `json:"final,omitempty"`
 		ExpiresAt   string   `json:"expires_at,omitempty"`
 		RTT         *float64 `json:"rtt_ms,omitempty"`
 		After       *float64 `json:"after_ms,omitempty"`
@@ -66,7 +68,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Time: stamp(e.Time), Event: e.Event, Daemon: e.Daemon, DaemonID: e.DaemonID,
 		Name: e.Name, Target: e.Target, Addr: e.Addr, Client: e.Client,
 		Fingerprint: e.Fingerprint, Relay: e.Relay, URL: e.URL, Code: e.Code,
-		Message: e.Message, Mend: e.Mend, Reason: e.Reason,
+		Message: e.Message, Mend: e.Mend, Reason: e.Reason, Final: e.Final,
 		Connections: e.Connections, Kept: e.Kept, Lost: e.Lost,
 	}
 	if e.Event == EventPairingCode {

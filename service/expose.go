@@ -73,7 +73,7 @@ func Expose(ctx context.Context, o ExposeOptions, sink Sink) error {
 		return err
 	}
 	p.set(x)
-	return p.run(ctx, x.run)
+	return p.run(ctx, func(ctx context.Context) error { return m.retrying(ctx, o.Retry, x.retryNow, x.run) })
 }
 
 // newExposure checks the options; nothing runs yet.
@@ -160,12 +160,21 @@ func (x *exposure) run(ctx context.Context) error {
 	g.Go(func() error { return x.clients.Watch(gctx, x.applyGrants) })
 	g.Go(func() error { return x.renew(gctx) })
 	g.Go(func() error {
-		return (&endpoint.Watcher{}).Run(gctx, func() { x.net.forget(); x.daemon.Kick() })
+		return (&endpoint.Watcher{}).Run(gctx, x.retryNow)
 	})
 	if err = g.Wait(); ctx.Err() != nil || err == nil {
 		return nil
 	}
 	return classify(err)
+}
+
+// retryNow ends the pause between two attempts to reach the relay, on new connections; a
+// relay that is connected has to show that it lives. Before run it does nothing.
+func (x *exposure) retryNow() {
+	if x.isRunning() {
+		x.net.forget()
+		x.daemon.Kick()
+	}
 }
 
 func (x *exposure) isRunning() bool {

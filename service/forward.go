@@ -43,7 +43,7 @@ func Forward(ctx context.Context, o ForwardOptions, sink Sink) error {
 		}
 	}
 	p.set(nil, f)
-	return p.run(ctx, f.run)
+	return p.run(ctx, func(ctx context.Context) error { return m.retrying(ctx, o.Retry, f.client.retryNow, f.run) })
 }
 
 // forwarding is the link to one daemon with the forwards that use it, which may change

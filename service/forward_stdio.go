@@ -33,7 +33,7 @@ func Stdio(ctx context.Context, o StdioOptions) error {
 	runLink(gctx, g, c)
 	g.Go(func() error {
 		defer stop() // the connection's end is the command's
-		opener := boundedOpener{c.link, cmp.Or(o.Timeout, 2*dialTimeout)}
+		opener := boundedOpener{c.link, cmp.Or(o.Timeout, 2*dialTimeout), o.Connected}
 		err := tunnel.Stdio(gctx, opener, o.Target, o.In, o.Out)
 		if err != nil && gctx.Err() == nil {
 			return err
@@ -51,6 +51,7 @@ func Stdio(ctx context.Context, o StdioOptions) error {
 type boundedOpener struct {
 	o       tunnel.Opener
 	timeout time.Duration
+	opened  func() // called with each stream; nil is allowed
 }
 
 func (b boundedOpener) Open(ctx context.Context) (*mux.Stream, error) {
@@ -59,6 +60,9 @@ func (b boundedOpener) Open(ctx context.Context) (*mux.Stream, error) {
 	s, err := b.o.Open(octx)
 	if err != nil && ctx.Err() == nil && octx.Err() != nil {
 		return nil, errorf(CodeDaemon, "timeout", "look at `culvert expose` on the daemon's machine", "no answer from the daemon within %v: %w", b.timeout, os.ErrDeadlineExceeded)
+	}
+	if err == nil && b.opened != nil {
+		b.opened()
 	}
 	return s, err
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"culvert/sbrp"
@@ -45,6 +46,8 @@ type ExposeOptions struct {
 	Targets  []tunnel.Target
 	Pair     bool // make a pairing code at start and tell it by a pairing_code event
 	HoldTime time.Duration
+	// Retry ends the wait for the next attempt at each value, as SIGHUP does; nil is allowed.
+	Retry <-chan os.Signal
 	// Ready is called once, when the daemon is online; nil is allowed.
 	Ready func()
 }
@@ -66,6 +69,8 @@ type ForwardOptions struct {
 	Trust TrustFunc
 	// Ready is called once, when every forward's target has been reached; nil is allowed.
 	Ready func()
+	// Retry ends the wait for the next attempt at each value, as SIGHUP does; nil is allowed.
+	Retry <-chan os.Signal
 
 	command string // the command that status shows; empty: forward
 }
@@ -84,6 +89,9 @@ type StdioOptions struct {
 	Timeout  time.Duration // for the first byte of the way to the target; 0: 30 s
 	HoldTime time.Duration
 	Trust    TrustFunc
+	// Connected is called once there is a way to the daemon, before anything is read from In
+	// or written to Out; nil is allowed.
+	Connected func()
 }
 
 // PairOptions make a pairing code on the daemon's machine.

@@ -33,6 +33,9 @@ type RunOptions struct {
 	// PassOn tells whether to pass a signal on: the command may have got it already, as it
 	// does from a terminal. nil passes on all of them.
 	PassOn func(os.Signal) bool
+	// Starting is called before the command is: the streams are its own from now on; nil is
+	// allowed.
+	Starting func()
 }
 
 // Run binds the forwards, waits until every target has been reached, runs the command with
@@ -123,6 +126,9 @@ func (r *running) run(ctx context.Context, failed <-chan error, sink Sink) (int,
 	cmd := exec.Command(r.o.Command[0], args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.o.Stdin, r.o.Stdout, r.o.Stderr
 	cmd.Env = append(os.Environ(), r.environment()...)
+	if r.o.Starting != nil {
+		r.o.Starting()
+	}
 	if err := cmd.Start(); err != nil {
 		return 0, errorf(CodeFailure, "command", "check its name and PATH", "start %s: %w", r.o.Command[0], err)
 	}
@@ -142,7 +148,7 @@ func (r *running) run(ctx context.Context, failed <-chan error, sink Sink) (int,
 			failed = nil
 			if err != nil {
 				e := classify(err)
-				sink(Event{Time: time.Now(), Event: EventError, Daemon: r.o.Daemon, Code: e.Name, Message: e.Error(), Mend: e.Mend})
+				sink(Event{Time: time.Now(), Event: EventError, Daemon: r.o.Daemon, Code: e.Name, Message: e.Error(), Mend: e.Mend, Final: true})
 			}
 		case <-done:
 			done = nil

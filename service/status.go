@@ -94,6 +94,7 @@ type ConnStatus struct {
 	Daemon   string `json:"daemon,omitempty"` // of a forward
 	Client   string `json:"client,omitempty"` // of a target
 	Target   string `json:"target"`
+	Measure  string `json:"measure,omitempty"` // of `culvert bench`, which has no target
 	Address  string `json:"address,omitempty"` // inside a network target
 	From     string `json:"from,omitempty"`    // of a forward: the local program
 	Since    Stamp  `json:"since"`

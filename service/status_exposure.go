@@ -36,7 +36,7 @@ func (x *exposure) addStatus(st *ProcessStatus) {
 	for _, s := range streams {
 		open[s.Target]++
 		st.Conns = append(st.Conns, ConnStatus{
-			Client: s.ClientName, Target: s.Target, Address: s.Address, Since: Stamp{s.Since},
+			Client: s.ClientName, Target: s.Target, Measure: string(s.Measure), Address: s.Address, Since: Stamp{s.Since},
 			BytesIn: s.BytesIn, BytesOut: s.BytesOut,
 		})
 	}

@@ -145,9 +145,8 @@ func (u *up) kick() {
 		case !p.alive():
 		case p.f != nil:
 			p.f.client.retryNow()
-		case p.x.isRunning():
-			p.x.net.forget()
-			p.x.daemon.Kick()
+		default:
+			p.x.retryNow()
 		}
 	}
 }
@@ -224,7 +223,7 @@ func (u *up) beLenient() {
 
 // tellFailed says that a part has ended for good.
 func (u *up) tellFailed(p *part, e *Error) {
-	ev := Event{Time: time.Now(), Event: EventError, Code: e.Name, Message: e.Error(), Mend: e.Mend}
+	ev := Event{Time: time.Now(), Event: EventError, Code: e.Name, Message: e.Error(), Mend: e.Mend, Final: true}
 	if p.f != nil {
 		ev.Daemon = p.f.o.daemon
 		p.f.mu.Lock()

@@ -30,6 +30,7 @@ type app struct {
 // globalFlags are the flags of every command.
 type globalFlags struct {
 	json      bool
+	quiet     bool
 	stateDir  string
 	verbose   int
 	logFormat string
@@ -49,6 +50,7 @@ type calls struct {
 	become        func(line []string) (int, error)
 	knownTargets  func(service.Common, string) []service.TargetHint
 	doctor        func(context.Context, service.DoctorOptions, func(service.Hop)) error
+	bench         func(context.Context, service.BenchOptions) (service.BenchResult, error)
 	up            func(context.Context, service.UpOptions, service.Sink) error
 	check         func(service.Common, string) (service.CheckResult, error)
 	reload        func(context.Context, service.Common) ([]service.Reloaded, error)
@@ -77,12 +79,15 @@ func newApp() *app {
 	return &app{
 		stdin: os.Stdin,
 		tty:   t,
-		print: &printer{stdout: os.Stdout, stderr: os.Stderr, colour: t.colour && !config.NoColor(), loc: time.Local},
+		print: &printer{
+			stdout: os.Stdout, stderr: os.Stderr, colour: t.colour && !config.NoColor(), loc: time.Local,
+			live: newLive(t.colour && !config.NoColor(), int(os.Stderr.Fd())),
+		},
 		calls: calls{
 			login: service.Login, daemons: service.Daemons,
 			expose: service.Expose, forward: service.Forward, stdio: service.Stdio,
 			run: service.Run, sshCommand: service.SSHCommand, sshConfig: service.SSHConfig, become: become,
-			doctor: service.Doctor, knownTargets: service.KnownTargets,
+			doctor: service.Doctor, bench: service.Bench, knownTargets: service.KnownTargets,
 			up: service.Up, check: service.Check, reload: service.Reload, status: service.Status,
 			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
@@ -102,7 +107,7 @@ func (a *app) run(f func(ctx context.Context, args []string) error) func(*cobra.
 			return usagef("--log-format text or --log-format json", "--log-format %q is not known", a.flags.logFormat)
 		}
 		a.started = true
-		a.print.json = a.flags.json
+		a.print.json, a.print.quiet = a.flags.json, a.flags.quiet
 		return f(cmd.Context(), args)
 	}
 }

@@ -84,23 +84,23 @@ func (r *testRun) recorded() calls {
 			return nil, nil
 		},
 		expose: func(_ context.Context, o service.ExposeOptions, _ service.Sink) error {
-			o.Common, o.Ready = plain(o.Common), nil
+			o.Common, o.Ready, o.Retry = plain(o.Common), nil, nil
 			r.got = o
 			return nil
 		},
 		forward: func(_ context.Context, o service.ForwardOptions, _ service.Sink) error {
-			o.Common, o.Ready, o.Trust = plain(o.Common), nil, nil
+			o.Common, o.Ready, o.Trust, o.Retry = plain(o.Common), nil, nil, nil
 			r.got = o
 			return nil
 		},
 		stdio: func(_ context.Context, o service.StdioOptions) error {
-			o.Common, o.Trust, o.In, o.Out = plain(o.Common), nil, nil, nil
+			o.Common, o.Trust, o.In, o.Out, o.Connected = plain(o.Common), nil, nil, nil, nil
 			r.got = o
 			return nil
 		},
 		run: func(_ context.Context, o service.RunOptions, _ service.Sink) (int, error) {
 			o.Common, o.Trust, o.Stdin, o.Stdout, o.Stderr = plain(o.Common), nil, nil, nil, nil
-			o.Signals, o.PassOn = nil, nil
+			o.Signals, o.PassOn, o.Starting = nil, nil, nil
 			r.got = o
 			return 0, nil
 		},
@@ -119,9 +119,14 @@ func (r *testRun) recorded() calls {
 			return []service.TargetHint{{Name: "web", Kind: "tcp"}, {Name: "lan", Kind: "cidr"}, {Name: daemon, Kind: "unix"}}
 		},
 		doctor: func(_ context.Context, o service.DoctorOptions, _ func(service.Hop)) error {
-			o.Common = plain(o.Common)
+			o.Common, o.Looking = plain(o.Common), nil
 			r.got = o
 			return nil
+		},
+		bench: func(_ context.Context, o service.BenchOptions) (service.BenchResult, error) {
+			o.Common, o.Trust, o.Step = plain(o.Common), nil, nil
+			r.got = o
+			return service.BenchResult{Daemon: o.Daemon}, nil
 		},
 		makePairing: func(_ context.Context, o service.PairOptions) (service.PairingCode, error) {
 			o.Common = plain(o.Common)

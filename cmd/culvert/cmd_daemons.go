@@ -21,7 +21,9 @@ func newDaemonsCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		a.print.wait(askingKey, "asking the control plane")
 		rows, err := a.calls.daemons(ctx, c)
+		a.print.done(askingKey)
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,9 @@ the page is seen through the tunnel.`,
 			return err
 		}
 		o.Program, o.Logger = program(), a.logger()
+		a.print.wait(askingKey, "starting relay, daemon and client")
 		o.Ready = func(d service.DemoInfo) {
+			a.print.done(askingKey)
 			a.printDemo(d, o.Once)
 			fd.ready()
 		}

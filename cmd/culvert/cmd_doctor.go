@@ -39,10 +39,16 @@ control plane. It changes nothing.`,
 				return usagef("culvert doctor laptop/web", "write DAEMON or DAEMON/TARGET")
 			}
 		}
+		o.Looking = func(hop string) { // one after the other
+			a.print.done(hopKey)
+			a.print.wait(hopKey, "looking at "+hop)
+		}
 		return a.calls.doctor(ctx, o, a.printHop)
 	})
 	return cmd
 }
+
+const hopKey = "hop"
 
 // hopLine is a hop as JSON.
 type hopLine struct {
@@ -60,6 +66,7 @@ type hopLine struct {
 // printHop writes a hop as a line: it is what was asked for. What to do about a broken one
 // is said at the end.
 func (a *app) printHop(h service.Hop) {
+	a.print.done(hopKey)
 	line := hopLine{Time: stamp(time.Now()), Event: "hop", Hop: h.Name, OK: h.Err == nil, Detail: h.Detail, Took: ms(h.Took)}
 	mark, detail := "ok  ", h.Detail
 	if h.Err != nil {

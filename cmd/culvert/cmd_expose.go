@@ -58,6 +58,12 @@ unix socket, or a network with a port.`,
 			}
 			fd.ready()
 		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		retry, stop := a.catchHangup(cancel)
+		defer stop()
+		o.Retry = retry
+		a.print.wait(relayKey, "connecting to the relay")
 		return a.calls.expose(ctx, o, a.exposeEvent)
 	})
 	return cmd

@@ -55,6 +55,12 @@ the loss of the relay and of the network. It tries for ever, unless told otherwi
 		}
 		o.Common, o.Daemon, o.Forwards, o.WhenHeldRefuse = c, args[0], specs, whenHeld == "refuse"
 		o.Trust, o.Ready, a.print.hold = a.trust(ctx, firstUse), fd.ready, o.HoldTime
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		retry, stop := a.catchHangup(cancel)
+		defer stop()
+		o.Retry = retry
+		a.print.connecting(o.Daemon)
 		return a.calls.forward(ctx, o, a.print.event)
 	})
 	return cmd

@@ -37,7 +37,9 @@ stdin, or a prompt: never from the command line, where other users could read it
 		if o.APIKey, err = a.apiKey(ctx, keyFile); err != nil {
 			return err
 		}
+		a.print.wait(askingKey, "logging in to "+o.URL)
 		r, err := a.calls.login(ctx, o)
+		a.print.done(askingKey)
 		if err != nil {
 			return err
 		}

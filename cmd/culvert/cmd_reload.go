@@ -23,7 +23,9 @@ busy, changes nothing.`,
 		if err != nil {
 			return err
 		}
+		a.print.wait(askingKey, "waiting until the file is applied")
 		done, err := a.calls.reload(ctx, c)
+		a.print.done(askingKey)
 		for _, r := range done {
 			a.print.object(r)
 			a.print.data("%s: reloaded; %s", r.File, r.Changed)

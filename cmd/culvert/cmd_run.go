@@ -63,6 +63,8 @@ exit code is the result. If it was not started, the exit code is one of culvert'
 		o.Stdin, o.Stdout, o.Stderr = a.stdin, os.Stdout, os.Stderr
 		o.Signals, o.PassOn = signals, passOn
 		o.Trust, a.print.hold = a.trust(ctx, firstUse), o.HoldTime
+		o.Starting = func() { a.print.endWaits(true) }
+		a.print.connecting(o.Daemon)
 		// A signal is the command's affair, and ends nothing here.
 		code, err := a.calls.run(context.WithoutCancel(ctx), o, a.print.trouble)
 		if err != nil {
@@ -75,7 +77,9 @@ exit code is the result. If it was not started, the exit code is one of culvert'
 
 // trouble is event without the lines that say that all is well: stderr is the command's.
 func (p *printer) trouble(e service.Event) {
-	if e.Event != service.EventListening && e.Event != service.EventReady {
-		p.event(e)
+	if e.Event == service.EventListening || e.Event == service.EventReady {
+		p.follow(e)
+		return
 	}
+	p.event(e)
 }

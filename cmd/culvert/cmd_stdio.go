@@ -38,6 +38,11 @@ example. There is no --json: stdout is the connection.`,
 		if firstUse { // nobody can be asked: stdin is the connection
 			o.Trust = a.trust(ctx, true)
 		}
+		o.Connected = func() { a.print.endWaits(true) } // the terminal may be the connection's
+		a.print.connecting(o.Daemon)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer a.endOnHangup(cancel)()
 		return a.calls.stdio(ctx, o)
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

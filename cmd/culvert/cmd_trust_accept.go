@@ -35,7 +35,9 @@ way that you trust.`,
 		if err != nil {
 			return err
 		}
+		a.print.wait(askingKey, "asking the control plane")
 		k, err := a.calls.trustAccept(ctx, c, args[0], fp)
+		a.print.done(askingKey)
 		if err != nil {
 			return err
 		}

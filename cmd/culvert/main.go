@@ -24,6 +24,7 @@ func run(a *app, args []string) int {
 	root := newRootCmd(a)
 	root.SetArgs(keysLast(args))
 	err := root.ExecuteContext(ctx)
+	a.print.endWaits(true)
 	if err != nil && !a.started {
 		err = asUsage(err) // cobra's own complaints
 	}

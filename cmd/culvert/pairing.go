@@ -14,7 +14,9 @@ import (
 
 // makePairing makes a code on the daemon's machine and, with wait, waits until it was used.
 func (a *app) makePairing(ctx context.Context, o service.PairOptions, wait bool) error {
+	a.print.wait(askingKey, "asking the control plane for a code")
 	code, err := a.calls.makePairing(ctx, o)
+	a.print.done(askingKey)
 	if err != nil {
 		return err
 	}
@@ -28,7 +30,9 @@ func (a *app) makePairing(ctx context.Context, o service.PairOptions, wait bool)
 	if !wait {
 		return nil
 	}
+	a.print.wait(askingKey, "waiting until the code is used")
 	client, err := a.calls.waitPairing(ctx, o.Common, code)
+	a.print.done(askingKey)
 	if err != nil {
 		return err
 	}
@@ -50,7 +54,9 @@ func (a *app) redeemPairing(ctx context.Context, o service.RedeemOptions) error 
 		}
 		o.Code = code
 	}
+	a.print.wait(askingKey, "pairing")
 	p, err := a.calls.redeemPairing(ctx, o)
+	a.print.done(askingKey)
 	if err != nil {
 		return err
 	}

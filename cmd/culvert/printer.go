@@ -20,13 +20,17 @@ import (
 // with --json that is one object a line, and the lines for people are left out. All
 // methods may be called concurrently.
 type printer struct {
-	json   bool // set before the first call
+	json   bool // set before the first call, as are quiet, colour, loc and live.on
+	quiet  bool // of lines for people only the warnings
 	colour bool // of lines on stderr
 	loc    *time.Location
 	hold   time.Duration // how long the command's links are held, for the line that says so
 
-	mu             sync.Mutex // guards the streams: lines never mix
+	waits waits // owned by the caller of event
+
+	mu             sync.Mutex // guards the streams, so that lines never mix, and live
 	stdout, stderr io.Writer
+	live           live
 }
 
 // data writes a line of what was asked for; nothing with --json, where object does it.
@@ -51,10 +55,12 @@ func (p *printer) object(v any) {
 	p.write(p.stdout, string(b)+"\n")
 }
 
-// note writes a line for people to stderr; nothing with --json.
+// note writes a line for people to stderr; nothing with --json, and with --quiet only what
+// begins with a '!'.
 func (p *printer) note(format string, args ...any) {
-	if !p.json {
-		p.write(p.stderr, p.paint(printable(fmt.Sprintf(format, args...)))+"\n")
+	text := fmt.Sprintf(format, args...)
+	if !p.json && (!p.quiet || strings.HasPrefix(text, "! ")) {
+		p.write(p.stderr, p.paint(printable(text))+"\n")
 	}
 }
 
@@ -68,7 +74,7 @@ func (p *printer) warn(problems []error) {
 // picture shows lines of blocks, which are white on black whatever the terminal's colours
 // are; nothing where there is no colour.
 func (p *printer) picture(lines string) {
-	if p.json || !p.colour {
+	if p.json || p.quiet || !p.colour {
 		return
 	}
 	var b strings.Builder
@@ -94,8 +100,10 @@ func (p *printer) table(heading []string, rows [][]string) {
 	}
 }
 
-// ask writes a question to stderr, without a line end, also with --json.
+// ask writes a question to stderr, without a line end, also with --json. The caller ends
+// the pause when it is answered.
 func (p *printer) ask(format string, args ...any) {
+	p.pause(true)
 	p.write(p.stderr, printable(fmt.Sprintf(format, args...)))
 }
 
@@ -105,6 +113,7 @@ func (p *printer) event(e service.Event) {
 		p.object(e)
 		return
 	}
+	p.follow(e)
 	if e.Event == service.EventPairingCode {
 		p.pairingCode(e.PairingCode, e.ExpiresAt)
 		return
@@ -149,6 +158,10 @@ func (w logWriter) Write(b []byte) (int, error) {
 func (p *printer) write(w io.Writer, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.live.drawn {
+		p.erase()
+		defer p.redraw()
+	}
 	_, _ = io.WriteString(w, text)
 }
 

@@ -35,12 +35,13 @@ between them is end-to-end encrypted. One binary plays every part.
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.BoolVar(&a.flags.json, "json", false, "write one JSON object per line to stdout")
+	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing to people but what is wrong")
 	f.StringVar(&a.flags.stateDir, "state-dir", "", "`DIR` with keys, pins and grants (env CULVERT_STATE_DIR; default: per user)")
 	f.CountVarP(&a.flags.verbose, "verbose", "v", "log what happens; -vv logs more")
 	f.StringVar(&a.flags.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	root.AddCommand(
 		newDemoCmd(a), newRelayCmd(a), newLoginCmd(a), newExposeCmd(a), newPairCmd(a),
-		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newManCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
+		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newBenchCmd(a), newManCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
 		newClientsCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
 		newUpCmd(a), newCheckCmd(a), newReloadCmd(a), newStatusCmd(a),
 	)

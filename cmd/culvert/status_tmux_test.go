@@ -99,7 +99,7 @@ func startTmux(t *testing.T, width, height int) *tmux {
 		os.RemoveAll(dir)
 	})
 	m.run("-f", os.DevNull, "new-session", "-d", "-s", m.session, "-x", fmt.Sprint(width), "-y", fmt.Sprint(height),
-		"env", "PATH="+os.Getenv("PATH"), "NO_COLOR=", "sh")
+		"env", "PATH="+os.Getenv("PATH"), "NO_COLOR=", "TERM=screen", "sh")
 	return m
 }
 

@@ -51,7 +51,7 @@ func onTerminal(t *testing.T, env []string, args ...string) *terminal {
 	}
 	defer tty.Close()
 	cmd := exec.Command("culvert", args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), "TERM=xterm"), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

@@ -23,6 +23,7 @@ func (a *app) trust(ctx context.Context, onFirstUse bool) service.TrustFunc {
 			a.print.ask("%s is not known on this machine. The control plane says that its key is\n  %s\n"+
 				"Compare it with what `culvert expose` shows there. Trust it? [y/N] ", name, fp)
 			answer, err := a.readLine(ctx)
+			a.print.pause(false)
 			return err == nil && (strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes"))
 		}
 	default:

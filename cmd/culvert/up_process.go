@@ -2,8 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"os"
 	"time"
 
 	"culvert/config"
@@ -25,6 +23,12 @@ func (a *app) applyFile(path string, formatGiven bool) {
 	if !formatGiven {
 		a.flags.logFormat = cmp.Or(file.LogFormat.Text, a.flags.logFormat)
 	}
+	if len(file.Targets) > 0 {
+		a.print.wait(relayKey, "connecting to the relay")
+	}
+	for _, f := range file.Forwards {
+		a.print.connecting(f.Daemon.Text)
+	}
 }
 
 // upEvent has the lines for people that only up tells.
@@ -40,34 +44,4 @@ func (a *app) upEvent(e service.Event) {
 		return
 	}
 	a.print.event(e)
-}
-
-// catchHangup returns the signals that ask for a reload. The one that a terminal sends when
-// it is closed ends the command instead, as it ends every other one. Started with nohup,
-// the command goes on ignoring them.
-func (a *app) catchHangup(end context.CancelFunc) (reload <-chan os.Signal, stop func()) {
-	signals, stopSignals := hangups()
-	if !a.tty.err {
-		return signals, stopSignals
-	}
-	passed, done := make(chan os.Signal), make(chan struct{})
-	go func() { // ends with stop
-		for {
-			select {
-			case s := <-signals:
-				if !isTerminal(os.Stderr) {
-					end()
-					return
-				}
-				select {
-				case passed <- s:
-				case <-done:
-					return
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	return passed, func() { stopSignals(); close(done) }
 }
