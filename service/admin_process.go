@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// process is one long-running command on a state directory: at most one exposure, and
-// forwards to any number of daemons. It answers at its admin socket.
+// process is one long-running command on a state directory: a relay, or at most one
+// exposure and forwards to any number of daemons. It answers at its admin socket.
 type process struct {
 	m       *machine
 	command string
@@ -20,6 +20,7 @@ type process struct {
 	sink    Sink
 	// reload applies the configuration file; nil: there is none.
 	reload func(context.Context) reloadAnswer
+	relay  func() *RelayStatus // nil: it is none
 
 	mu          sync.Mutex // guards what follows
 	reloaded    time.Time
@@ -109,6 +110,9 @@ func (p *process) status() ProcessStatus {
 	st := ProcessStatus{
 		PID: os.Getpid(), Command: p.command, Program: p.m.program, Started: Stamp{p.started},
 		Config: p.file, Reloaded: Stamp{reloaded},
+	}
+	if p.relay != nil {
+		st.Relay = p.relay()
 	}
 	if x != nil {
 		x.addStatus(&st)

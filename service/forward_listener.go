@@ -48,13 +48,12 @@ type listener struct {
 	code   string // unavailable, binding: why
 	text   string
 	rtt    time.Duration
-	conns  map[uint64]tunnel.ConnInfo // open now
 }
 
 func newListener(f *forwarding, spec tunnel.ForwardSpec, refuseHeld bool) *listener {
 	return &listener{
 		f: f, spec: spec, refuseHeld: refuseHeld,
-		state: forwardBinding, since: time.Now(), conns: map[uint64]tunnel.ConnInfo{},
+		state: forwardBinding, since: time.Now(),
 	}
 }
 
@@ -153,7 +152,6 @@ func (l *listener) bind(suggested int) (*tunnel.Forward, error) {
 		// A connection that was not ok is the news that the target has changed.
 		OnRefuse: func(_ tunnel.ConnInfo, err error) { l.refused(err) },
 		OnOpen:   l.opened,
-		OnClose:  func(c tunnel.ConnInfo, _ error) { l.closed(c) },
 		Logger:   l.f.m.log,
 	})
 	if err != nil {
@@ -309,19 +307,10 @@ func (l *listener) refused(err error) {
 	}
 }
 
-func (l *listener) opened(c tunnel.ConnInfo) {
-	l.mu.Lock()
-	l.conns[c.ID] = c
-	l.mu.Unlock()
+func (l *listener) opened(tunnel.ConnInfo) {
 	if !l.isReady() {
 		l.askAgain()
 	}
-}
-
-func (l *listener) closed(c tunnel.ConnInfo) {
-	l.mu.Lock()
-	delete(l.conns, c.ID)
-	l.mu.Unlock()
 }
 
 // lost notes that the link to the daemon has ended: what was known of the target is no

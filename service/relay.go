@@ -70,11 +70,15 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		URL: publicURL, Addr: ln.Addr().String(),
 		KeyFile: filepath.Join(dir.Path(), adminKeyFile), FirstRun: first,
 	}
-	sink(Event{Time: time.Now(), Event: EventOnline, URL: info.URL, Addr: info.Addr})
-	if o.Ready != nil {
-		o.Ready(info)
-	}
-	return h.serve(ctx, ln)
+	p := newProcess(&machine{dir: dir, program: o.Program, log: h.log}, "relay", sink)
+	p.relay = func() *RelayStatus { return h.status(info) }
+	return p.run(ctx, func(ctx context.Context) error {
+		p.sink(Event{Time: time.Now(), Event: EventOnline, URL: info.URL, Addr: info.Addr})
+		if o.Ready != nil {
+			o.Ready(info)
+		}
+		return h.serve(ctx, ln)
+	})
 }
 
 // hub is relay and control plane as one HTTP handler.

@@ -18,12 +18,13 @@ func (s Stamp) MarshalJSON() ([]byte, error) { return json.Marshal(stamp(s.Time)
 // ProcessStatus is what one running process says of itself.
 type ProcessStatus struct {
 	PID      int             `json:"pid"`
-	Command  string          `json:"command"` // expose, forward, run, up, or dial of a program that embeds culvert
+	Command  string          `json:"command"` // expose, forward, run, up, relay, or dial of a program that embeds culvert
 	Program  string          `json:"program,omitempty"`
 	Started  Stamp           `json:"started"`
 	Config   string          `json:"config,omitempty"`   // up: its configuration file
 	Reloaded Stamp           `json:"reloaded,omitzero"`  // up: when a changed file was applied last
 	Exposure *ExposureStatus `json:"exposure,omitempty"` // nil: it exposes nothing
+	Relay    *RelayStatus    `json:"relay,omitempty"`    // nil: it is no relay
 	Targets  []TargetStatus  `json:"targets,omitempty"`
 	Forwards []ForwardStatus `json:"forwards,omitempty"`
 	Links    []LinkStatus    `json:"links,omitempty"`
@@ -98,8 +99,8 @@ type ConnStatus struct {
 	Address  string `json:"address,omitempty"` // inside a network target
 	From     string `json:"from,omitempty"`    // of a forward: the local program
 	Since    Stamp  `json:"since"`
-	BytesIn  int64  `json:"bytes_in,omitempty"` // of a target: from the client
-	BytesOut int64  `json:"bytes_out,omitempty"`
+	BytesIn  int64  `json:"bytes_in"`  // from the other machine: of a target, the client's
+	BytesOut int64  `json:"bytes_out"` // to it
 }
 
 // statusHead begins every line of `culvert status --json`.
@@ -109,17 +110,23 @@ type statusHead struct {
 	PID  int    `json:"pid"`
 }
 
-// Lines are the JSON lines of the process: itself, then each target, forward, link and
-// connection, told apart by "kind".
+// Lines are the JSON lines of the process: itself, then its relay, each target, forward,
+// link and connection, told apart by "kind".
 func (p ProcessStatus) Lines(now time.Time) []any {
 	head := func(kind string) statusHead { return statusHead{kind, Stamp{now}, p.PID} }
 	bare := p
-	bare.Targets, bare.Forwards, bare.Links, bare.Conns = nil, nil, nil, nil
+	bare.Relay, bare.Targets, bare.Forwards, bare.Links, bare.Conns = nil, nil, nil, nil, nil
 	lines := []any{struct {
 		Kind string `json:"kind"`
 		Time Stamp  `json:"time"`
 		ProcessStatus
 	}{"process", Stamp{now}, bare}}
+	if p.Relay != nil {
+		lines = append(lines, struct {
+			statusHead
+			RelayStatus
+		}{head("relay"), *p.Relay})
+	}
 	for _, t := range p.Targets {
 		lines = append(lines, struct {
 			statusHead

@@ -1,11 +1,6 @@
 package service
 
-import (
-	"cmp"
-	"slices"
-
-	"culvert/tunnel"
-)
+import "culvert/tunnel"
 
 // addStatus tells of the link to the daemon and of its forwards.
 func (f *forwarding) addStatus(st *ProcessStatus) {
@@ -33,12 +28,10 @@ func (l *listener) addStatus(st *ProcessStatus, failed *Error) {
 		fs.RTT = milliseconds(l.rtt)
 	}
 	fw := l.fw
-	conns := make([]tunnel.ConnInfo, 0, len(l.conns))
-	for _, c := range l.conns {
-		conns = append(conns, c)
-	}
 	l.mu.Unlock()
+	var conns []tunnel.ConnInfo
 	if fw != nil {
+		conns = fw.Conns()
 		fs.Addr = addrText(fw.Addr())
 		s := fw.Stats()
 		fs.Connections, fs.Opened, fs.Refused, fs.BytesUp, fs.BytesDown = s.Active, s.Opened, s.Refused, s.BytesUp, s.BytesDown
@@ -47,12 +40,14 @@ func (l *listener) addStatus(st *ProcessStatus, failed *Error) {
 		fs.State, fs.Code, fs.Message = forwardFailed, failed.Name, failed.Error() // for people
 	}
 	st.Forwards = append(st.Forwards, fs)
-	slices.SortFunc(conns, func(a, b tunnel.ConnInfo) int { return cmp.Compare(a.ID, b.ID) })
 	for _, c := range conns {
 		from := ""
 		if c.From != nil {
 			from = c.From.String()
 		}
-		st.Conns = append(st.Conns, ConnStatus{Daemon: l.f.o.daemon, Target: c.Target, From: from, Since: Stamp{c.Since}})
+		st.Conns = append(st.Conns, ConnStatus{
+			Daemon: l.f.o.daemon, Target: c.Target, From: from, Since: Stamp{c.Since},
+			BytesIn: c.BytesDown, BytesOut: c.BytesUp,
+		})
 	}
 }

@@ -23,7 +23,7 @@ func TestStatus(t *testing.T) {
 
 	// Bytes are counted once they have been written, which the reader may see first.
 	st := statusSoon(t, w.common("client"), "all bytes counted", func(st ProcessStatus) bool {
-		return len(st.Forwards) > 0 && st.Forwards[0].BytesDown == 4
+		return len(st.Forwards) > 0 && st.Forwards[0].BytesDown == 4 && len(st.Conns) == 1 && st.Conns[0].BytesIn == 4
 	})
 	if st.Command != "forward" || st.Exposure != nil || len(st.Forwards) != 2 || len(st.Links) != 1 || len(st.Conns) != 1 {
 		t.Fatalf("client: %+v, want two forwards, a link and a connection", st)
@@ -38,7 +38,7 @@ func TestStatus(t *testing.T) {
 	if l.State != "live" || l.Daemon != "daemon" || l.Sent == 0 || l.Received == 0 || !strings.HasPrefix(l.Relay, "ws://") || !strings.HasPrefix(l.Fingerprint, "SHA256:") || !l.LastDrop.IsZero() {
 		t.Errorf("client's link: %+v", l)
 	}
-	if c := st.Conns[0]; c.Daemon != "daemon" || c.Target != "echo" || c.From != conn.LocalAddr().String() {
+	if c := st.Conns[0]; c.Daemon != "daemon" || c.Target != "echo" || c.From != conn.LocalAddr().String() || c.BytesIn != 4 || c.BytesOut != 4 {
 		t.Errorf("client's connection: %+v", c)
 	}
 
@@ -57,6 +57,11 @@ func TestStatus(t *testing.T) {
 	}
 	if c := st.Conns[0]; c.Target != "echo" || c.Client == "" || c.BytesIn != 4 || c.BytesOut != 4 {
 		t.Errorf("daemon's connection: %+v", c)
+	}
+
+	st = statusSoon(t, w.common("relay"), "the session", func(st ProcessStatus) bool { return st.Relay != nil && st.Relay.Sessions == 1 })
+	if r := st.Relay; st.Command != "relay" || r.Daemons != 1 || r.Clients != 1 || r.BytesToClients == 0 || r.BytesToDaemons == 0 || r.URL != w.relay.URL || r.Addr != w.relay.Addr {
+		t.Errorf("relay: %+v, %+v", st, r)
 	}
 
 	if err := w.stopRelay(); err != nil {
@@ -82,6 +87,7 @@ func TestStatusLines(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.FixedZone("", 3600))
 	p := ProcessStatus{
 		PID: 7, Command: "up", Started: Stamp{now}, Exposure: &ExposureStatus{Name: "x", State: "online", Since: Stamp{now}},
+		Relay:    &RelayStatus{URL: "http://x"},
 		Targets:  []TargetStatus{{Target: "web"}},
 		Forwards: []ForwardStatus{{Target: "db", State: forwardReady}},
 		Links:    []LinkStatus{{State: "live"}},
@@ -107,7 +113,7 @@ func TestStatusLines(t *testing.T) {
 		}
 		kinds = append(kinds, m["kind"].(string))
 	}
-	if got := strings.Join(kinds, " "); got != "process target forward link connection" {
+	if got := strings.Join(kinds, " "); got != "process relay target forward link connection" {
 		t.Errorf("kinds %s", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,8 +65,9 @@ type Forward struct {
 	lastNetwork             atomic.Value   // string; SOCKS: the network that served last
 	conns                   sync.WaitGroup // started by Run, waited for by it
 
-	mu sync.Mutex   // guards the rest
-	ln net.Listener // set by Bind, nil again after Close
+	mu    sync.Mutex            // guards the rest
+	ln    net.Listener          // set by Bind, nil again after Close
+	there map[uint64]*forwarded // connections that have reached their target
 }
 
 // NewForward checks the configuration.
@@ -153,6 +155,34 @@ func (f *Forward) Stats() ForwardStats {
 		Active: f.active.Load(), Opened: f.opened.Load(), Refused: f.refused.Load(),
 		BytesUp: f.up.Load(), BytesDown: f.down.Load(),
 	}
+}
+
+// Conns returns the connections that have reached their target and are there now, oldest
+// first.
+func (f *Forward) Conns() []ConnInfo {
+	f.mu.Lock()
+	infos := make([]ConnInfo, 0, len(f.there))
+	for _, fc := range f.there {
+		infos = append(infos, fc.snapshot())
+	}
+	f.mu.Unlock()
+	slices.SortFunc(infos, func(a, b ConnInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return infos
+}
+
+func (f *Forward) addConn(fc *forwarded) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.there == nil {
+		f.there = map[uint64]*forwarded{}
+	}
+	f.there[fc.info.ID] = fc
+}
+
+func (f *Forward) removeConn(fc *forwarded) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.there, fc.info.ID)
 }
 
 // Run serves local connections until ctx ends (its cause is the result) or the

@@ -30,6 +30,7 @@ type forwarded struct {
 func (fc *forwarded) run(ctx context.Context) {
 	f := fc.f
 	defer f.active.Add(-1)
+	defer f.removeConn(fc)
 	if f.cfg.Spec.SOCKS {
 		fc.runSOCKS(ctx)
 		return
@@ -66,6 +67,7 @@ func (fc *forwarded) run(ctx context.Context) {
 func (fc *forwarded) opened() {
 	fc.open = true
 	fc.f.opened.Add(1)
+	fc.f.addConn(fc)
 	if fc.f.cfg.OnOpen != nil {
 		fc.f.cfg.OnOpen(fc.snapshot())
 	}

@@ -21,7 +21,7 @@ func newStatusCmd(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Show what runs: targets, forwards, links and connections",
 		Long: `Asks every culvert that runs on this state directory and shows its targets, forwards
-and links; exit code 0 also when none runs. With --json each of them, and each
+and links, and of a relay its daemons and sessions; exit code 0 also when none runs. With --json each of them, and each
 connection, is a line of its own, told apart by "kind".
 
 --watch looks again each second until Ctrl-C: on a terminal the screen is drawn anew,

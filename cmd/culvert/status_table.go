@@ -21,6 +21,9 @@ func statusLines(all []service.ProcessStatus, now time.Time, stateDir string) []
 			lines = append(lines, "")
 		}
 		lines = append(lines, processLine(p, now))
+		if p.Relay != nil {
+			lines = append(lines, relayLines(*p.Relay)...)
+		}
 		if p.Exposure != nil {
 			lines = append(lines, exposureLine(*p.Exposure, now))
 		}
@@ -68,6 +71,17 @@ func processLine(p service.ProcessStatus, now time.Time) string {
 		text += fmt.Sprintf(" (reloaded %s ago)", ago(p.Reloaded.Time, now))
 	}
 	return text
+}
+
+func relayLines(r service.RelayStatus) []string {
+	sessions := count(int(r.Sessions), "session")
+	if r.Paused > 0 {
+		sessions += fmt.Sprintf(" and %d paused", r.Paused)
+	}
+	return []string{
+		fmt.Sprintf("  relay %s   listening on %s", r.URL, r.Addr),
+		fmt.Sprintf("  %s online   %s   %s to daemons, %s to clients", count(int(r.Daemons), "daemon"), sessions, size(r.BytesToDaemons), size(r.BytesToClients)),
+	}
 }
 
 func exposureLine(x service.ExposureStatus, now time.Time) string {

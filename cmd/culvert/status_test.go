@@ -33,6 +33,9 @@ func sampleStatus(now time.Time) []service.ProcessStatus {
 	}, {
 		PID: 4712, Command: "forward", Started: ago(0),
 		Exposure: &service.ExposureStatus{Name: "x", State: "offline", Since: ago(time.Second), Code: "unreachable"},
+	}, {
+		PID: 4713, Command: "relay", Started: ago(time.Hour),
+		Relay: &service.RelayStatus{URL: "https://relay.example.org", Addr: "[::]:443", Daemons: 2, Sessions: 1, Paused: 3, BytesToDaemons: 1e6, BytesToClients: 2e9},
 	}}
 }
 
@@ -53,6 +56,10 @@ const sampleTable = `culvert up   pid 4711   for 1d2h   /home/me/config.yaml (re
 
 culvert forward   pid 4712   for 0s
   daemon x   offline for 1s (unreachable)
+
+culvert relay   pid 4713   for 1h0m
+  relay https://relay.example.org   listening on [::]:443
+  2 daemons online   1 session and 3 paused   1 MB to daemons, 2 GB to clients
 `
 
 func TestStatusTable(t *testing.T) {
