@@ -93,7 +93,7 @@ func TestStatusCommand(t *testing.T) {
 	}
 	r = newTestRun(t)
 	r.a.calls.status = answer
-	if r.run("status", "--json"); r.code != 0 || strings.Count(r.stdout.String(), "\n") != 9 || !strings.HasPrefix(r.stdout.String(), `{"kind":"process"`) {
+	if r.run("status", "--json"); r.code != 0 || strings.Count(r.stdout.String(), "\n") != 11 || !strings.HasPrefix(r.stdout.String(), `{"kind":"process"`) {
 		t.Errorf("status --json: exit code %d, stdout %s", r.code, r.stdout.String())
 	}
 	r = newTestRun(t)
