@@ -56,7 +56,8 @@ func (d *Daemon) connectLoop(ctx context.Context) error {
 			}
 			// The token is likely good and the relay likely back in a moment; asking
 			// the control plane first would cost time when every client waits.
-			fresh = false
+			// Unless it says that the place is elsewhere now.
+			fresh = moved(err)
 		}
 		d.pause(ctx, &backoff, max(least, leastPause(err)))
 	}
@@ -147,6 +148,12 @@ func (d *Daemon) try(ctx context.Context, fresh bool) (*uplink, error) {
 		stallAfter:   stallAfter,
 		stallGrace:   stallGrace,
 	}, d.cfg.MaxSessions, d.cfg.Logger), nil
+}
+
+// moved reports whether the relay says that this daemon's place is at another one.
+func moved(err error) bool {
+	ce, ok := errors.AsType[*wsconn.CloseError](err)
+	return ok && ce.Code == wsconn.StatusMoved
 }
 
 // refused reports whether the relay did not take the presence token.

@@ -3,6 +3,7 @@ package endpoint_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -353,6 +354,47 @@ func TestReplacedConnection(t *testing.T) {
 		x.daemon.wantPath(true, 1)
 		x.client.wantPath(true, 1)
 		x.talk("with the first again")
+	})
+}
+
+// A relay that says "moved" is believed so far that the control plane is asked, which
+// names the relay to go to; sessions there are new ones.
+func TestMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var urls []string
+		dialed := make(chan string, 8)
+		r := start(t, sbrptest.NewRelay(), "", func(c *endpoint.DaemonConfig) {
+			connect, dial := c.Connect, c.DialWire
+			c.Connect = func(ctx context.Context) (endpoint.Presence, error) {
+				p, err := connect(ctx)
+				p.URL = fmt.Sprint("memory of node ", len(urls))
+				urls = append(urls, p.URL)
+				return p, err
+			}
+			c.DialWire = func(ctx context.Context, url string, o wsconn.DialOptions) (endpoint.Wire, error) {
+				dialed <- url
+				return dial(ctx, url, o)
+			}
+		})
+		begun := time.Now()
+		for _, want := range []string{"memory of node 0", "memory of node 1"} {
+			r.await("the daemon to come online", func() bool { return r.relay.Online(daemonID) })
+			if got := <-dialed; got != want {
+				t.Errorf("dialed %q, want %q", got, want)
+			}
+			r.relay.MoveDaemon(daemonID)
+			r.await("the daemon to go", func() bool { return !r.relay.Online(daemonID) })
+		}
+		r.await("the daemon to come online", func() bool { return r.relay.Online(daemonID) })
+		if d := time.Since(begun); d > time.Second {
+			t.Errorf("two moves took %v", d)
+		}
+		r.relay.CutDaemon(daemonID) // a mere loss: the relay at hand, without asking
+		r.await("the daemon to go", func() bool { return !r.relay.Online(daemonID) })
+		r.await("the daemon to come online", func() bool { return r.relay.Online(daemonID) })
+		if n := r.connects(); n != 3 {
+			t.Errorf("Connect was called %d times, want 3", n)
+		}
 	})
 }
 

@@ -55,6 +55,12 @@ type Config struct {
 	DaemonQueue int   // bytes of Control and Pong frames that may wait for one daemon
 	Budget      int64 // bytes that may wait for all clients together
 
+	// Changed is called when a daemon's connection has come or gone; Online says which. It must not block, and may be called
+	// by several goroutines at once. nil: nobody wants to know.
+	Changed func(daemonID string)
+	// Others says that there are other relays: when this one goes down, its daemons are told to ask for another.
+	Others bool
+
 	Logger *slog.Logger // nil: no log
 }
 
@@ -99,6 +105,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Budget == 0 {
 		c.Budget = DefaultBudget
+	}
+	if c.Changed == nil {
+		c.Changed = func(string) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -47,7 +47,11 @@ func (d *daemon) run() {
 func (d *daemon) fail() { d.out.finish(endWith(sbrp.CodeInternalError, 0)) }
 
 func (d *daemon) shutdown() {
-	d.out.finish(endShutdown)
+	if d.srv.cfg.Others {
+		d.out.finish(endMoved)
+	} else {
+		d.out.finish(endShutdown)
+	}
 	d.out.kick()
 }
 

@@ -50,6 +50,7 @@ func endFor(err error) ending {
 // Endings without a Control frame.
 var (
 	endShutdown = ending{status: wsconn.StatusGoingAway, reason: "relay is going down"}
+	endMoved    = ending{status: wsconn.StatusMoved, reason: "the daemon's place is at another relay"}
 	endReplaced = ending{status: wsconn.StatusPolicy, reason: "replaced by a newer connection of the same daemon"}
 )
 

@@ -146,19 +146,6 @@ func (s *Server) recovered(fail func()) {
 	}
 }
 
-// Online reports whether the daemon is connected.
-func (s *Server) Online(daemonID string) bool {
-	s.mu.Lock()
-	sl := s.slots[daemonID]
-	s.mu.Unlock()
-	if sl == nil {
-		return false
-	}
-	sl.mu.RLock()
-	defer sl.mu.RUnlock()
-	return sl.daemon != nil
-}
-
 // acquire returns the daemon's slot and keeps it until release.
 func (s *Server) acquire(daemonID string) *slot {
 	s.mu.Lock()

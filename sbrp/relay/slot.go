@@ -100,18 +100,23 @@ func (sl *slot) attach(d *daemon) {
 		old.out.finish(endReplaced)
 		old.out.kick()
 	}
+	sl.srv.cfg.Changed(sl.id)
 }
 
 // detach notes that d's connection is gone, unless it has been replaced.
 func (sl *slot) detach(d *daemon) {
 	var eff effects
 	sl.mu.Lock()
-	if sl.daemon == d {
+	gone := sl.daemon == d
+	if gone {
 		sl.dropLocked(&eff)
 		sl.restartTimer(sl.srv.cfg.Grace, statePaused, graceOver)
 	}
 	sl.mu.Unlock()
 	eff.flush()
+	if gone {
+		sl.srv.cfg.Changed(sl.id)
+	}
 }
 
 func (sl *slot) dropLocked(eff *effects) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"culvert/sbrp"
+	"culvert/sbrp/wsconn"
 )
 
 // Script sets what becomes of endpoint frames: f returns the messages that take
@@ -94,6 +95,16 @@ func (r *Relay) CutDaemon(id string) bool {
 	ok := r.with(func() *party { return r.daemon(id) }, func(p *party) { conn = p.conn; thaw(p) })
 	if ok {
 		conn.CloseNow()
+	}
+	return ok
+}
+
+// MoveDaemon ends a daemon's connection as a relay does that is not its place any more.
+func (r *Relay) MoveDaemon(id string) bool {
+	var conn Conn
+	ok := r.with(func() *party { return r.daemon(id) }, func(p *party) { conn = p.conn; thaw(p) })
+	if ok {
+		conn.Close(wsconn.StatusMoved, "")
 	}
 	return ok
 }

@@ -20,6 +20,10 @@ const (
 	StatusTooBig        StatusCode = 1009
 	StatusInternal      StatusCode = 1011
 	StatusTryLater      StatusCode = 1013
+
+	// StatusMoved is of the range for private use, and culvert's own: the daemon's place is at another relay, and the
+	// control plane says at which. Who does not know it comes back here, which works too.
+	StatusMoved StatusCode = 4307
 )
 
 // closeTimeout bounds a Close together with the write timeout: how long the peer may take to answer the close frame. Until then
