@@ -44,6 +44,7 @@ func TestMove(t *testing.T) {
 		told.want(t, "d", 1)
 		active, young := r.session(d, "d", 1), r.client("d", 2)
 		oc := r.session(other, "other", 3)
+		wait(0) // both are in
 		if ids := r.srv.Daemons(); len(ids) != 2 || !slices.Contains(ids, "d") || !r.srv.Online("d") || !r.srv.Holds("d") {
 			t.Errorf("connected are %v", ids)
 		}
