@@ -39,6 +39,10 @@ func TestExamples(t *testing.T) {
 	}
 	p.Cmds["block"] = cmdBlock
 	p.Cmds["workflow"] = cmdWorkflow
+	p.Cmds["unit"] = cmdUnit
+	p.Cmds["plist"] = cmdPlist
+	p.Cmds["compose"] = cmdCompose
+	p.Cmds["freeport"] = cmdFreePort
 	testscript.Run(t, p)
 	t.Cleanup(func() { left.report(t) })
 }
@@ -159,13 +163,7 @@ func cmdBlock(ts *testscript.TestScript, neg bool, args []string) {
 	if i < 0 {
 		ts.Fatalf("README.md has no block %q", args[0])
 	}
-	text := blocks[i].text
-	for pair := range slices.Chunk(args[1:], 2) {
-		if !strings.Contains(text, pair[0]) {
-			ts.Fatalf("the block %q of README.md has no %q:\n%s", args[0], pair[0], text)
-		}
-		text = strings.ReplaceAll(text, pair[0], pair[1])
-	}
+	text := replaced(ts, "the block "+args[0]+" of README.md", blocks[i].text, args[1:])
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if replace {
 		lines[len(lines)-1] = "exec env " + lines[len(lines)-1]
