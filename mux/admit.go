@@ -182,7 +182,10 @@ func (s *Server) create(h Hello, adm Admission, w *Welcome) (*link, *Session, er
 	if name == "" {
 		name = h.Name
 	}
-	l := newLink(s.limits.link(newLinkID(), Peer{Key: h.Key, Name: name, Program: h.Program}, h.HoldTime, &s.events))
+	s.mu.Lock()
+	limits := s.limits
+	s.mu.Unlock()
+	l := newLink(limits.link(newLinkID(), Peer{Key: h.Key, Name: name, Program: h.Program}, h.HoldTime, &s.events))
 	l.doubtful = true // WELCOME may be lost
 	w.Limit = l.limitSent
 	ctx, cancel := context.WithCancelCause(s.life)

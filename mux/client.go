@@ -35,7 +35,7 @@ type ClientConfig struct {
 // next one. All methods may be called concurrently, but Run and Close wait for everything, so OnEvent must not call them.
 type Client struct {
 	cfg    ClientConfig
-	limits limits
+	limits limits // but for hold, which mu guards
 	events eventQueue
 	life   context.Context // ends with the client
 	die    context.CancelCauseFunc

@@ -113,7 +113,10 @@ func (c *Client) welcomed(carrier Carrier, l *link, attempt uint64, w Welcome) (
 	if w.Received != 0 {
 		return nil, nil, protocolError("a new link has received up to %d", w.Received)
 	}
-	l = newLink(c.limits.link(w.LinkID, Peer{Program: w.Program}, w.HoldTime, &c.events))
+	c.mu.Lock()
+	limits := c.limits
+	c.mu.Unlock()
+	l = newLink(limits.link(w.LinkID, Peer{Program: w.Program}, w.HoldTime, &c.events))
 	session, err := c.start(l, true, c.limits.streamWindow)
 	if err != nil {
 		return nil, nil, err

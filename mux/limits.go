@@ -62,9 +62,6 @@ type limits struct {
 
 func newLimits(hold time.Duration, windowMin, windowMax, streamWindow int, budget *Budget, log *slog.Logger) (limits, error) {
 	l := limits{hold, windowMin, windowMax, streamWindow, budget, log}
-	if l.hold == 0 {
-		l.hold = DefaultHoldTime
-	}
 	if l.windowMin == 0 {
 		l.windowMin = min(DefaultWindowMin, max(l.windowMax, smallestWindow))
 		if l.windowMax == 0 {
@@ -83,9 +80,11 @@ func newLimits(hold time.Duration, windowMin, windowMax, streamWindow int, budge
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	var err error
+	l.hold, err = holdTime(hold)
 	switch {
-	case l.hold < minHoldTime || l.hold > maxHoldTime:
-		return l, fmt.Errorf("HoldTime is %v, not within %v and %v", l.hold, minHoldTime, maxHoldTime)
+	case err != nil:
+		return l, err
 	case l.windowMin < smallestWindow || l.windowMin > l.windowMax || l.windowMax > largestWindow:
 		return l, fmt.Errorf("WindowMin and WindowMax are %d and %d, not in order within %d and %d", l.windowMin, l.windowMax, smallestWindow, largestWindow)
 	case l.streamWindow < initialStreamWindow || l.streamWindow > largestWindow:

@@ -170,6 +170,24 @@ func TestHoldTime(t *testing.T) {
 		if n := len(w.server.Links()); n != 0 {
 			t.Errorf("%d links", n)
 		}
+
+		// The next link has what was set meanwhile.
+		for _, set := range []func(time.Duration) error{w.client.SetHoldTime, w.server.SetHoldTime} {
+			if err := set(maxHoldTime + 1); err == nil || CheckHoldTime(maxHoldTime+1) == nil {
+				t.Error("more than the most is taken")
+			}
+			if err := set(0); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := w.client.SetHoldTime(30 * time.Second); err != nil {
+			t.Error(err)
+		}
+		w.connect(nil)
+		synctest.Wait()
+		if wel, _ := w.client.Welcome(); wel.HoldTime != 30*time.Second {
+			t.Errorf("hold time of the next WELCOME: %v", wel.HoldTime)
+		}
 	})
 }
 

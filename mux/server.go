@@ -42,7 +42,7 @@ type ServerConfig struct {
 // everything, so OnEvent and Handle must not wait for it.
 type Server struct {
 	cfg    ServerConfig
-	limits limits
+	limits limits // but for hold, which mu guards
 	events eventQueue
 	start  starter
 	verify verifier

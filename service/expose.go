@@ -22,7 +22,7 @@ import (
 // the relay, admits clients, and serves their streams.
 type exposure struct {
 	m       *machine
-	o       ExposeOptions // but for Name and Targets, which may change
+	o       ExposeOptions // but for Name and Targets, which may change, and HoldTime, which mu guards
 	url     string        // control plane
 	api     *api.Client
 	net     *transport
@@ -103,6 +103,9 @@ func newExposure(m *machine, o ExposeOptions, sink Sink) (*exposure, error) {
 
 // assemble builds the parts; none of them does anything before run.
 func (x *exposure) assemble(ctx context.Context) (err error) {
+	x.mu.Lock()
+	hold := x.o.HoldTime
+	x.mu.Unlock()
 	x.links, err = mux.NewServer(mux.ServerConfig{
 		Admit: x.admit,
 		Handle: func(ctx context.Context, s *mux.Session) {
@@ -110,7 +113,7 @@ func (x *exposure) assemble(ctx context.Context) (err error) {
 				x.m.log.Debug("link's streams ended", "client", s.Peer().Name, "err", err)
 			}
 		},
-		Program: x.m.program, HoldTime: x.o.HoldTime, OnEvent: x.observe, Logger: x.m.log,
+		Program: x.m.program, HoldTime: hold, OnEvent: x.observe, Logger: x.m.log,
 	})
 	if err != nil {
 		return &Error{Code: CodeFailure, Name: "failure", Err: fmt.Errorf("set up links: %w", err)}
@@ -145,7 +148,11 @@ func (x *exposure) run(ctx context.Context) error {
 	}
 	x.mu.Lock()
 	x.running = true
+	err = x.links.SetHoldTime(x.o.HoldTime) // it may have changed since assemble
 	x.mu.Unlock()
+	if err != nil {
+		return &Error{Code: CodeFailure, Name: "failure", Err: err}
+	}
 	x.clients.OnProblem(func(err error) {
 		x.sink(Event{Time: time.Now(), Event: EventError, Code: "authorized_clients", Message: err.Error()})
 	})
@@ -175,6 +182,18 @@ func (x *exposure) retryNow() {
 		x.net.forget()
 		x.daemon.Kick()
 	}
+}
+
+// setHoldTime changes it for links that begin from now on. It is called by up's loop, after
+// run has been started.
+func (x *exposure) setHoldTime(d time.Duration) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.o.HoldTime = d
+	if !x.running {
+		return nil // run takes it from the options
+	}
+	return x.links.SetHoldTime(d)
 }
 
 func (x *exposure) isRunning() bool {

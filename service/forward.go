@@ -50,7 +50,7 @@ func Forward(ctx context.Context, o ForwardOptions, sink Sink) error {
 // while it runs.
 type forwarding struct {
 	m       *machine
-	o       forwardingOptions
+	o       forwardingOptions // but for holdTime, which mu guards
 	sink    Sink
 	client  *client
 	changes chan func(context.Context, *errgroup.Group) // for run's own goroutine
@@ -178,6 +178,26 @@ func (f *forwarding) bePatient() {
 	f.mu.Lock()
 	f.patient = true
 	f.mu.Unlock()
+}
+
+// holdTime is how long a link without a path, and what waits for it, is kept.
+func (f *forwarding) holdTime() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.o.holdTime
+}
+
+// setHoldTime changes it for links and connections that begin from now on.
+func (f *forwarding) setHoldTime(d time.Duration) error {
+	f.mu.Lock()
+	f.o.holdTime = d
+	f.mu.Unlock()
+	for _, l := range f.list() {
+		if fw := l.forward(); fw != nil {
+			fw.SetOpenTimeout(d)
+		}
+	}
+	return f.client.link.SetHoldTime(d)
 }
 
 func (f *forwarding) isPatient() bool {

@@ -148,7 +148,7 @@ func (l *listener) bind(suggested int) (*tunnel.Forward, error) {
 		RefuseWhenHeld: l.refuseHeld,
 		Networks:       l.f.networks,
 		Live:           func() bool { return link.Status().State == mux.StateLive },
-		OpenTimeout:    l.f.o.holdTime,
+		OpenTimeout:    l.f.holdTime(),
 		// A connection that was not ok is the news that the target has changed.
 		OnRefuse: func(_ tunnel.ConnInfo, err error) { l.refused(err) },
 		OnOpen:   l.opened,

@@ -114,6 +114,9 @@ func (u *up) reload(ctx context.Context) reloadAnswer {
 	}
 	u.beLenient()
 	u.commit(ctx, c)
+	if u.o.Applied != nil {
+		u.o.Applied(next.file)
+	}
 	u.p.mu.Lock()
 	u.p.reloaded = time.Now()
 	u.p.mu.Unlock()
@@ -131,18 +134,18 @@ func (u *up) refusal(err error) reloadAnswer {
 	}
 }
 
-// notApplied says what of the new file takes effect only at the next start.
-func (u *up) notApplied(next *plan) []string {
+// settings says which settings of the new file are others.
+func (u *up) settings(next *plan) []string {
 	if u.plan == nil {
 		return nil
 	}
 	var notes []string
 	was, is := u.plan.file, next.file
 	if u.plan.hold != next.hold {
-		notes = append(notes, "hold_time is new for links that start from now on")
+		notes = append(notes, "hold_time changed, for links that begin from now on")
 	}
 	if was.LogLevel.Text != is.LogLevel.Text || was.LogFormat.Text != is.LogFormat.Text {
-		notes = append(notes, "log_level and log_format take effect at the next start")
+		notes = append(notes, "log settings changed, where the command line does not say otherwise")
 	}
 	return notes
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"culvert/config"
 )
 
 // UpOptions run what a configuration file says.
@@ -17,6 +19,9 @@ type UpOptions struct {
 	Trust   TrustFunc // as ForwardOptions.Trust
 	// Reload applies the changed file at each value, as SIGHUP does; nil is allowed.
 	Reload <-chan os.Signal
+	// Applied is told of each changed file that was applied, before the event that says so;
+	// nil is allowed.
+	Applied func(*config.File)
 	// Ready is called once, when everything in the file is ready; nil is allowed.
 	Ready func()
 }

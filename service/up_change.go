@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"culvert/mux"
 	"culvert/sbrp/api"
 	"culvert/tunnel"
 )
@@ -50,7 +51,10 @@ func (u *up) prepare(ctx context.Context, next *plan) (_ *change, err error) {
 	if err := u.prepareExposure(ctx, c); err != nil {
 		return nil, err
 	}
-	c.summary.notes = u.notApplied(next)
+	if err := mux.CheckHoldTime(next.hold); err != nil {
+		return nil, errorf(CodeConfig, "config", "write hold_time as 1s to 24h", "%s: %w", next.file.Path, err)
+	}
+	c.summary.notes = u.settings(next)
 	return c, nil
 }
 
@@ -213,8 +217,26 @@ func (u *up) commit(ctx context.Context, c *change) {
 		u.exposure.end()
 		u.exposure = nil
 	}
+	if before != nil && before.hold != c.plan.hold {
+		u.setHoldTime(c.plan.hold)
+	}
 	u.publish()
 	u.rouse()
+}
+
+// setHoldTime changes it everywhere; prepare has checked it.
+func (u *up) setHoldTime(d time.Duration) {
+	for _, p := range u.parts() {
+		var err error
+		if p.f != nil {
+			err = p.f.setHoldTime(d)
+		} else {
+			err = p.x.setHoldTime(d)
+		}
+		if err != nil {
+			u.m.log.Warn("hold time not changed", "err", err)
+		}
+	}
 }
 
 func (u *up) startForwards(ctx context.Context, d daemonChange, patient bool) {

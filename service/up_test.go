@@ -430,3 +430,29 @@ func TestReloadWithoutUp(t *testing.T) {
 		t.Errorf("expose runs: %v", err)
 	}
 }
+
+// A changed hold time is in force for the next link; one that cannot be changes nothing.
+func TestReloadHoldTime(t *testing.T) {
+	w := newWorld(t)
+	w.login("daemon", "daemon")
+	target := "a=" + echoServer(t)
+	stop := w.expose("daemon", nil, target)
+	w.pair("daemon", "client")
+	const forwards = "forwards:\n  daemon:\n    - 0:a\n"
+	u := w.up("client", forwards)
+	u.waitReady()
+	u.mustReload("hold_time: 1s\n"+forwards, "forwards: 1 unchanged; targets: none; hold_time changed, for links that begin from now on")
+	if _, err := u.reload("hold_time: 1ms\n" + forwards); CodeOf(err) != CodeConfig || !strings.Contains(err.Error(), "1ms") {
+		t.Errorf("a hold time that cannot be: %v", err)
+	}
+	u.waitFor(EventReady)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.expose("daemon", nil, target)
+	u.waitFor(EventReady)
+	if err := w.stopRelay(); err != nil {
+		t.Fatal(err)
+	}
+	u.wait("the end of a hold time of 1 s", func(e Event) bool { return e.Event == EventLost && strings.Contains(e.Reason, "no path for 1s") })
+}

@@ -59,6 +59,7 @@ type Forward struct {
 	cfg ForwardConfig
 	log *slog.Logger
 
+	openTimeout             atomic.Int64 // in nanoseconds
 	active, opened, refused atomic.Int64
 	up, down                atomic.Int64
 	lastID                  atomic.Uint64
@@ -87,9 +88,9 @@ func NewForward(cfg ForwardConfig) (*Forward, error) {
 	if err := CheckRef(cfg.Spec.Target); err != nil {
 		return nil, fmt.Errorf("new forward: %w", err)
 	}
-	cfg.OpenTimeout = cmp.Or(cfg.OpenTimeout, DefaultOpenTimeout)
 	cfg.MaxConns = cmp.Or(cfg.MaxConns, DefaultMaxConns)
 	f := &Forward{cfg: cfg, log: cfg.Logger}
+	f.SetOpenTimeout(cfg.OpenTimeout)
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -98,6 +99,17 @@ func NewForward(cfg ForwardConfig) (*Forward, error) {
 
 // Spec is the forward's specification.
 func (f *Forward) Spec() ForwardSpec { return f.cfg.Spec }
+
+// SetOpenTimeout changes OpenTimeout for connections that come from now on; 0 is the
+// default.
+func (f *Forward) SetOpenTimeout(d time.Duration) {
+	f.openTimeout.Store(int64(cmp.Or(max(d, 0), DefaultOpenTimeout)))
+}
+
+// waitForLink bounds the wait of one connection.
+func (f *Forward) waitForLink(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, time.Duration(f.openTimeout.Load()))
+}
 
 // Bind opens the listener; connections wait in the system's queue until Run.
 // Errors are *BindError. A second call returns the first one's address.

@@ -40,7 +40,7 @@ func (fc *forwarded) run(ctx context.Context) {
 		return
 	}
 	// What the program sends meanwhile waits in its socket.
-	openCtx, cancel := context.WithTimeout(ctx, f.cfg.OpenTimeout)
+	openCtx, cancel := f.waitForLink(ctx)
 	conn, err := Start(openCtx, f.cfg.Opener, f.cfg.Spec.Target)
 	cancel()
 	if err != nil {

@@ -45,7 +45,7 @@ func (fc *forwarded) runSOCKS(ctx context.Context) {
 		fc.refuseSOCKS(ErrHeld)
 		return
 	}
-	openCtx, cancel := context.WithTimeout(ctx, f.cfg.OpenTimeout)
+	openCtx, cancel := f.waitForLink(ctx)
 	conn, err := fc.connectInside(openCtx, address)
 	cancel()
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"time"
 
@@ -21,6 +20,7 @@ type app struct {
 	tty   tty
 	calls calls
 	flags globalFlags
+	log   logSettings
 	words []string // the whole command line, for completion
 
 	started bool // a command began: errors before that are about the command line
@@ -127,14 +127,4 @@ func (a *app) common() (service.Common, error) {
 		return service.Common{}, &service.Error{Code: service.CodeConfig, Name: "state_dir", Err: err, Mend: "give --state-dir DIR"}
 	}
 	return service.Common{StateDir: dir, Program: program(), Logger: a.logger()}, nil
-}
-
-// logger writes diagnostics to stderr: warnings, with -v what happens, with -vv all of it.
-func (a *app) logger() *slog.Logger {
-	level := slog.LevelWarn - slog.Level(4*min(a.flags.verbose, 2))
-	o := &slog.HandlerOptions{Level: level}
-	if a.flags.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(a.print.log(), o))
-	}
-	return slog.New(slog.NewTextHandler(a.print.log(), o))
 }

@@ -48,7 +48,8 @@ unix socket, or a network with a port.`,
 		if err != nil {
 			return err
 		}
-		o.Common, a.print.hold = c, o.HoldTime
+		o.Common = c
+		a.print.setHold(o.HoldTime)
 		// Only to say what comes next; a file that cannot be read is expose's to report.
 		rows, _, err := a.calls.clients(ctx, c)
 		nobody := err == nil && len(rows) == 0 && !o.Pair

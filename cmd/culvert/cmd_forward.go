@@ -54,7 +54,8 @@ the loss of the relay and of the network. It tries for ever, unless told otherwi
 			return err
 		}
 		o.Common, o.Daemon, o.Forwards, o.WhenHeldRefuse = c, args[0], specs, whenHeld == "refuse"
-		o.Trust, o.Ready, a.print.hold = a.trust(ctx, firstUse), fd.ready, o.HoldTime
+		o.Trust, o.Ready = a.trust(ctx, firstUse), fd.ready
+		a.print.setHold(o.HoldTime)
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		retry, stop := a.catchHangup(cancel)

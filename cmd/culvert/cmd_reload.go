@@ -12,8 +12,9 @@ func newReloadCmd(a *app) *cobra.Command {
 		Short: "Apply a changed config.yaml to the running culvert up",
 		Long: `Makes each running ` + "`culvert up`" + ` of this state directory read its file anew, as SIGHUP
 does. What is the same in it is not touched and keeps its connections; what has changed
-is bound anew; what is gone ends. A file with mistakes, or one whose new addresses are
-busy, changes nothing.`,
+is bound anew; what is gone ends. Another hold_time is for links that begin from now on,
+on which both sides agree. Log settings change at once, but for those that the command
+line gives. A file with mistakes, or one whose new addresses are busy, changes nothing.`,
 		Example:           "  culvert check && culvert reload",
 		Args:              words(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,

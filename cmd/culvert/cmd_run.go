@@ -62,7 +62,8 @@ exit code is the result. If it was not started, the exit code is one of culvert'
 		o.Common, o.Daemon, o.Forwards, o.Command = c, args[0], specs, args[dash:]
 		o.Stdin, o.Stdout, o.Stderr = a.stdin, os.Stdout, os.Stderr
 		o.Signals, o.PassOn = signals, passOn
-		o.Trust, a.print.hold = a.trust(ctx, firstUse), o.HoldTime
+		o.Trust = a.trust(ctx, firstUse)
+		a.print.setHold(o.HoldTime)
 		o.Starting = func() { a.print.endWaits(true) }
 		a.print.connecting(o.Daemon)
 		// A signal is the command's affair, and ends nothing here.

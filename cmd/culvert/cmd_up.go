@@ -56,7 +56,7 @@ the forwards to one daemon, and the command when nothing else is left.`,
 		if err != nil {
 			return err
 		}
-		a.applyFile(cmp.Or(o.File, config.PathIn(c.StateDir)), cmd.Flags().Changed("log-format"))
+		o.Applied = a.applyFile(cmp.Or(o.File, config.PathIn(c.StateDir)), cmd.Flags().Changed("log-format"))
 		c.Logger = a.logger()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 	"unicode"
@@ -24,7 +25,7 @@ type printer struct {
 	quiet  bool // of lines for people only the warnings
 	colour bool // of lines on stderr
 	loc    *time.Location
-	hold   time.Duration // how long the command's links are held, for the line that says so
+	hold   atomic.Int64 // how long the command's links are held, in ns, for the line that says so
 
 	waits waits // owned by the caller of event
 
@@ -32,6 +33,9 @@ type printer struct {
 	stdout, stderr io.Writer
 	live           live
 }
+
+func (p *printer) setHold(d time.Duration) { p.hold.Store(int64(d)) }
+func (p *printer) holdTime() time.Duration { return time.Duration(p.hold.Load()) }
 
 // data writes a line of what was asked for; nothing with --json, where object does it.
 func (p *printer) data(format string, args ...any) {
@@ -118,7 +122,7 @@ func (p *printer) event(e service.Event) {
 		p.pairingCode(e.PairingCode, e.ExpiresAt)
 		return
 	}
-	if line := eventLine(e, p.loc, p.hold); line != "" {
+	if line := eventLine(e, p.loc, p.holdTime()); line != "" {
 		p.note("%s", line)
 	}
 }

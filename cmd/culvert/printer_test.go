@@ -47,7 +47,8 @@ func TestLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, text bytes.Buffer
-			p.stdout, p.stderr, p.loc, p.hold = &out, &text, time.UTC, 10*time.Minute
+			p.stdout, p.stderr, p.loc = &out, &text, time.UTC
+			p.setHold(10 * time.Minute)
 			for _, e := range sample() {
 				p.event(e)
 			}

@@ -8,26 +8,36 @@ import (
 	"culvert/service"
 )
 
-// applyFile takes the settings of the file that concern this command's own output. A file
-// that cannot be read is up's to report.
-func (a *app) applyFile(path string, formatGiven bool) {
-	a.print.hold = 10 * time.Minute
+// applyFile takes the settings of the file that concern this command's own output, and
+// returns how to take those of a changed one. A file that cannot be read is up's to report.
+func (a *app) applyFile(path string, formatGiven bool) (changed func(*config.File)) {
+	changed = a.fileSettings(a.flags.verbose > 0, formatGiven)
 	file, err := config.LoadFile(path)
 	if err != nil {
-		return
+		file = &config.File{}
 	}
-	a.print.hold = cmp.Or(file.HoldTime, a.print.hold)
-	if a.flags.verbose == 0 {
-		a.flags.verbose = map[string]int{"debug": 2, "info": 1, "error": -1}[file.LogLevel.Text]
-	}
-	if !formatGiven {
-		a.flags.logFormat = cmp.Or(file.LogFormat.Text, a.flags.logFormat)
-	}
+	changed(file)
 	if len(file.Targets) > 0 {
 		a.print.wait(relayKey, "connecting to the relay")
 	}
 	for _, f := range file.Forwards {
 		a.print.connecting(f.Daemon.Text)
+	}
+	return changed
+}
+
+// fileSettings takes settings from files, but for what the command line says.
+func (a *app) fileSettings(levelGiven, formatGiven bool) func(*config.File) {
+	format := a.flags.logFormat
+	return func(file *config.File) {
+		a.print.setHold(cmp.Or(file.HoldTime, 10*time.Minute))
+		if !levelGiven {
+			a.flags.verbose = map[string]int{"debug": 2, "info": 1, "error": -1}[file.LogLevel.Text]
+		}
+		if !formatGiven {
+			a.flags.logFormat = cmp.Or(file.LogFormat.Text, format)
+		}
+		a.setLog()
 	}
 }
 
