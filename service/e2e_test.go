@@ -372,3 +372,35 @@ func pinned(t *testing.T, w *world, client, daemon string) config.KnownDaemon {
 	t.Fatalf("%q is not pinned", daemon)
 	return config.KnownDaemon{}
 }
+
+// A timeout ends a forward whose target stays away, and none whose target came back.
+func TestTargetTimeout(t *testing.T) {
+	w := newWorld(t)
+	w.login("daemon", "daemon")
+	addr := freeAddr(t)
+	w.expose("daemon", nil, "late="+addr)
+	w.pair("daemon", "client")
+	spec, err := tunnel.ParseForward("0:late")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := ForwardOptions{Common: w.common("client"), Daemon: "daemon", Forwards: []tunnel.ForwardSpec{spec}, Timeout: 200 * time.Millisecond}
+	if err := Forward(t.Context(), o, func(Event) {}); CodeOf(err) != CodeTarget {
+		t.Errorf("a target that stays away: %v, want code %d", err, CodeTarget)
+	}
+
+	l := &listener{f: &forwarding{o: forwardingOptions{timeout: time.Millisecond}}, state: forwardUnavailable}
+	failed := make(chan error, 1)
+	l.failLater(func(err error) { failed <- err })
+	l.become(forwardReady, "", "")
+	l.reached()
+	l.become(forwardUnavailable, "refused", "")
+	l.trouble = errorf(CodeTarget, "refused", "", "nothing listens there")
+	l.failLater(func(err error) { failed <- err })
+	if err := receive(t, "the second time", failed); CodeOf(err) != CodeTarget {
+		t.Errorf("away again: %v", err)
+	}
+	if l.reached(); len(failed) > 0 {
+		t.Errorf("the first time ended it too: %v", <-failed)
+	}
+}

@@ -40,14 +40,16 @@ type listener struct {
 	stop context.CancelFunc
 	done chan struct{}
 
-	mu     sync.Mutex      // guards what follows
-	fw     *tunnel.Forward // nil until it is bound
-	prober prober          // nil until it is served
-	state  string
-	since  time.Time
-	code   string // unavailable, binding: why
-	text   string
-	rtt    time.Duration
+	mu      sync.Mutex      // guards what follows
+	fw      *tunnel.Forward // nil until it is bound
+	prober  prober          // nil until it is served
+	state   string
+	since   time.Time
+	code    string // unavailable, binding: why
+	text    string
+	trouble *Error // unavailable: why, as it ends the forward
+	rtt     time.Duration
+	down    *time.Timer // unavailable, with a timeout: ends it
 }
 
 func newListener(f *forwarding, spec tunnel.ForwardSpec, refuseHeld bool) *listener {
@@ -195,14 +197,20 @@ func (l *listener) serve(ctx context.Context) error {
 		}
 	}
 	failed := make(chan error, 1)
+	fail := func(err error) {
+		select {
+		case failed <- err:
+		default: // the first one ends it
+		}
+	}
 	prober := l.newProber(func(r tunnel.ProbeResult) {
 		if err := l.probed(addrText(fw.Addr()), r); err != nil {
-			select {
-			case failed <- err:
-			default: // the first one ends it
-			}
+			fail(err)
+		} else if !r.Ready {
+			l.failLater(fail)
 		}
 	})
+	defer l.reached()
 	l.mu.Lock()
 	l.prober = prober
 	l.mu.Unlock()
@@ -278,6 +286,7 @@ func (l *listener) probed(addr string, r tunnel.ProbeResult) error {
 	ev := Event{Time: time.Now(), Daemon: l.f.o.daemon, Target: l.spec.Target, Addr: addr}
 	if r.Ready {
 		l.become(forwardReady, "", "")
+		l.reached()
 		l.mu.Lock()
 		l.rtt = r.RTT
 		l.mu.Unlock()
@@ -292,6 +301,9 @@ func (l *listener) probed(addr string, r tunnel.ProbeResult) error {
 	}
 	e := classify(se)
 	l.become(forwardUnavailable, r.Code(), se.Error()) // for people
+	l.mu.Lock()
+	l.trouble = e
+	l.mu.Unlock()
 	ev.Event, ev.Code, ev.Message, ev.Mend = EventTargetUnavailable, r.Code(), se.Error(), e.Mend
 	l.f.sink(ev)
 	if l.f.o.once || e.Code == CodeRefused && !l.f.isPatient() {
@@ -321,6 +333,7 @@ func (l *listener) lost() {
 	l.mu.Unlock()
 	if prober != nil {
 		prober.Forget()
+		l.reached()
 		l.become(forwardWaiting, "", "")
 	}
 }

@@ -62,9 +62,6 @@ func (a *app) benchStep(s service.BenchStep) {
 	if s.Rate > 0 {
 		text += "   " + size(uint64(s.Rate)) + "/s"
 	}
-	if s.Rate == 0 { // another step
-		a.print.done(benchKey)
-	}
 	a.print.wait(benchKey, text)
 }
 

@@ -69,11 +69,14 @@ func (p *printer) follow(e service.Event) {
 	case service.EventOnline:
 		p.done(relayKey)
 	case service.EventOffline:
-		p.wait(relayKey, "waiting for the relay"+because(plain(e.Code)))
+		p.wait(relayKey, "waiting for the relay"+because(plain(or(e.Code, e.Reason))))
 	case service.EventError:
 		p.followError(e)
 	}
 }
+
+// onTheWay has the codes that would say of a daemon what is meant of the way to it.
+var onTheWay = map[string]string{"unreachable": "relay unreachable", "timeout": "no answer"}
 
 // followError begins the wait for what is tried again.
 func (p *printer) followError(e service.Event) {
@@ -86,7 +89,7 @@ func (p *printer) followError(e service.Event) {
 	case e.Target != "":
 		p.wait(bindKey(e), "waiting for a local address for "+path(e)+because(plain(e.Code)))
 	default:
-		p.wait(linkKey(e.Daemon), "waiting for "+e.Daemon+because(plain(e.Code)))
+		p.wait(linkKey(e.Daemon), "waiting for "+e.Daemon+because(plain(or(onTheWay[e.Code], e.Code))))
 	}
 }
 
