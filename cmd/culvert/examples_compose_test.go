@@ -133,14 +133,15 @@ func writeService(ts *testscript.TestScript, c *composeFile, name string, image 
 		}
 		return strings.ReplaceAll(b.String(), "'"+installed+"'", "culvert")
 	}
-	script := "set -e\n[ $# -gt 0 ] || set --" + here(s.Command) + "\n"
+	var script strings.Builder
+	script.WriteString("set -e\n[ $# -gt 0 ] || set --" + here(s.Command) + "\n")
 	for _, kv := range image.env {
 		if !strings.HasPrefix(kv, "PATH=") { // there is nothing but culvert
-			script += "export" + here([]string{kv}) + "\n"
+			script.WriteString("export" + here([]string{kv}) + "\n")
 		}
 	}
-	script += fmt.Sprintf("[ -z \"${EXEC:-}\" ] || exec \"$@\"\nexec%s \"$@\"\n", here(image.entrypoint))
-	writeFile(ts, ts.MkAbs("service-"+name+".sh"), script)
+	fmt.Fprintf(&script, "[ -z \"${EXEC:-}\" ] || exec \"$@\"\nexec%s \"$@\"\n", here(image.entrypoint))
+	writeFile(ts, ts.MkAbs("service-"+name+".sh"), script.String())
 }
 
 // cmdFreePort is "freeport VAR": a port of loopback on which nobody listens, and which the
