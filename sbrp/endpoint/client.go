@@ -182,7 +182,7 @@ func (s *Session) exchange(c ClientConfig, u *uplink) (*e2ee.Session, error) {
 	for {
 		n, err := u.wire.Read(read.b)
 		if err != nil {
-			return nil, cmp.Or(unwritten, err)
+			return nil, cmp.Or(unwritten, unframed(err))
 		}
 		f, err := sbrp.ParseEndpointFrame(read.b[:n])
 		if err != nil {
@@ -219,7 +219,7 @@ func (s *Session) earlyControl(f sbrp.Frame) error {
 	code, text, err := sbrp.ParseControl(f.Payload)
 	switch {
 	case err != nil || !code.Known():
-		s.stats.unknownControls.Add(1)
+		s.ignoreControl(code)
 	case f.SessionID != 0 && f.SessionID != s.id:
 		s.stats.misdirected.Add(1)
 	case code.Terminal() || code == sbrp.CodeSessionEnded:

@@ -127,10 +127,10 @@ func (d *Daemon) control(u *uplink, f sbrp.Frame) {
 	case code == sbrp.CodeRateLimited:
 		d.stats.rateLimited.Add(1)
 		u.limited()
-	case f.SessionID == 0 && code.Terminal(), code == sbrp.CodeDisallowedSender:
+	case f.SessionID == 0 && code.Terminal() && !code.SessionScoped(), code == sbrp.CodeDisallowedSender:
 		u.fail(ce) // the relay closes the WebSocket after it; so do we
 	case f.SessionID == 0:
-		d.stats.misdirected.Add(1)
+		d.stats.misdirected.Add(1) // about a session, and does not say which
 	case code == sbrp.CodeSessionPending:
 		d.pending(u, f.SessionID)
 	case code == sbrp.CodeSessionEnded, code.Terminal():

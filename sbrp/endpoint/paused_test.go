@@ -131,7 +131,6 @@ func TestMalformedAtClient(t *testing.T) {
 		"type":      append([]byte{0x7f}, make([]byte, 12)...),
 		"truncated": sbrp.AppendFrame(nil, sbrp.FrameData, 1, make([]byte, 50))[:40],
 		"too large": make([]byte, sbrp.MaxFrame+1),
-		"small":     sbrp.AppendFrame(nil, sbrp.FrameData, 1, make([]byte, 27)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

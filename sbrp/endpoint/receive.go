@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"errors"
 	"fmt"
 
 	"culvert/sbrp"
@@ -64,7 +65,7 @@ func (s *Session) receiveWire(buf []byte) ([]byte, error) {
 			u.fail(fmt.Errorf("read from relay: %w", err))
 			return nil, s.closedErr()
 		}
-		f, err := sbrp.ParseEndpointFrame(room[:n])
+		f, err := parseAtClient(room[:n])
 		if err != nil {
 			u.fail(fmt.Errorf("read from relay: %w", err))
 			return nil, s.closedErr()
@@ -80,9 +81,9 @@ func (s *Session) receiveWire(buf []byte) ([]byte, error) {
 			continue
 		}
 		// In place, or from the scratch buffer into the caller's.
-		dst := f.Payload[sbrp.NonceSize:sbrp.NonceSize]
-		if copied {
-			dst = buf[:0]
+		dst := buf[:0]
+		if !copied && len(f.Payload) >= sbrp.NonceSize {
+			dst = f.Payload[sbrp.NonceSize:sbrp.NonceSize]
 		}
 		plain, drop, err := s.open(dst, f.Payload)
 		if drop {
@@ -90,6 +91,16 @@ func (s *Session) receiveWire(buf []byte) ([]byte, error) {
 		}
 		return plain, err
 	}
+}
+
+// parseAtClient is ParseEndpointFrame but for Data that is too short to be sealed: that is a matter of section 4
+// (decrypt_failed), for open to refuse.
+func parseAtClient(msg []byte) (sbrp.Frame, error) {
+	f, err := sbrp.ParseEndpointFrame(msg)
+	if e, ok := errors.AsType[*sbrp.Error](err); ok && e.Rule == sbrp.RulePayload && sbrp.FrameType(msg[0]) == sbrp.FrameData {
+		return sbrp.ParseFrame(msg)
+	}
+	return f, err
 }
 
 // clientFrame deals with a frame that is not Data on an established client
@@ -116,8 +127,7 @@ func (s *Session) clientControl(u *uplink, f sbrp.Frame) {
 	code, text, err := sbrp.ParseControl(f.Payload)
 	switch {
 	case err != nil || !code.Known():
-		s.stats.unknownControls.Add(1)
-		s.log.Debug("ignored control frame", "code", code.String(), "session", s.id.String())
+		s.ignoreControl(code)
 		return
 	case f.SessionID != 0 && f.SessionID != s.id:
 		s.stats.misdirected.Add(1)
@@ -146,6 +156,12 @@ func (s *Session) clientControl(u *uplink, f sbrp.Frame) {
 		s.stats.staleHints.Add(1)
 	}
 	s.log.Debug("control frame", "code", code.String(), "session", s.id.String(), "state", s.State().String())
+}
+
+// ignoreControl notes a Control frame whose code is unknown or local: it means nothing (section 5).
+func (s *Session) ignoreControl(code sbrp.Code) {
+	s.stats.unknownControls.Add(1)
+	s.log.Debug("ignored control frame", "code", code.String(), "session", s.id.String())
 }
 
 // isOver reports whether the session has ended.

@@ -56,8 +56,12 @@ func (d *Daemon) connectLoop(ctx context.Context) error {
 			}
 			// The token is likely good and the relay likely back in a moment; asking
 			// the control plane first would cost time when every client waits.
-			// Unless it says that the place is elsewhere now.
-			fresh = moved(err)
+			// Unless it says that the place is elsewhere now, or, having upgraded
+			// first, that the token is refused.
+			fresh = moved(err) || refused(err)
+			if refused(err) {
+				d.forgetToken()
+			}
 		}
 		d.pause(ctx, &backoff, max(least, leastPause(err)))
 	}
@@ -156,8 +160,11 @@ func moved(err error) bool {
 	return ok && ce.Code == wsconn.StatusMoved
 }
 
-// refused reports whether the relay did not take the presence token.
+// refused reports whether the relay did not take the presence token: it says so before the upgrade, or in a Control frame.
 func refused(err error) bool {
+	if ce, ok := errors.AsType[*sbrp.ControlError](err); ok {
+		return ce.Code == sbrp.CodeUnauthorized || ce.Code == sbrp.CodeForbidden
+	}
 	de, ok := errors.AsType[*wsconn.DialError](err)
 	return ok && (de.Status == http.StatusUnauthorized || de.Status == http.StatusForbidden) && de.Hop != wsconn.HopProxy
 }

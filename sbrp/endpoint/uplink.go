@@ -124,7 +124,7 @@ func (u *uplink) read(buf []byte) (int, error) {
 	n, err := u.wire.Read(buf)
 	u.messageAt.Store(u.stamp())
 	u.reading.Store(0)
-	return n, err
+	return n, unframed(err)
 }
 
 // write sends one message of a session: when its turn comes, first come first

@@ -2,8 +2,11 @@ package endpoint
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
+	"culvert/sbrp"
 	"culvert/sbrp/wsconn"
 )
 
@@ -39,4 +42,12 @@ func dialWebSocket(ctx context.Context, url string, o wsconn.DialOptions) (Wire,
 		return nil, err // a nil *Conn must not become a Wire
 	}
 	return c, nil
+}
+
+// unframed gives an error of Read its code where the message is to blame (section 2): text, or more bytes than any frame has.
+func unframed(err error) error {
+	if errors.Is(err, wsconn.ErrText) || errors.Is(err, wsconn.ErrTooLarge) {
+		return fmt.Errorf("%w (%w)", &sbrp.Error{Code: sbrp.CodeMalformedFrame, Rule: sbrp.RuleLength}, err)
+	}
+	return err
 }
