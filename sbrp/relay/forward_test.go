@@ -8,12 +8,6 @@ import (
 	"culvert/sbrp/wsconn"
 )
 
-func TestForwardsTheSameBytes(t *testing.T) {
-	for name, start := range map[string]func(testing.TB, func(*relay.Config)) *rig{"plain": newRig, "tls": newSecureRig} {
-		t.Run(name, func(t *testing.T) { forwardsTheSameBytes(t, start(t, nil)) })
-	}
-}
-
 func forwardsTheSameBytes(t *testing.T, r *rig) {
 	d := r.daemon("d")
 	c := r.session(d, "d", 7)

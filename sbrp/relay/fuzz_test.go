@@ -61,7 +61,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(sbrp.AppendPing(nil, []byte("x")))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		if len(msg) > sbrp.MaxFrame {
-			return // wsconn does not send it; TestRulesInOrder does
+			return // wsconn does not send it; the conformance suite does
 		}
 		r := newRig(t, nil)
 		bystander := r.daemon("other")

