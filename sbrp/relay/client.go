@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"culvert/sbrp"
@@ -14,14 +13,23 @@ type client struct {
 	srv       *Server
 	conn      *wsconn.Conn
 	session   *session
+	reader    *reader
 	out       *outbox
-	reading   atomic.Bool // waiting for the peer and not for the daemon
 	handshake *time.Timer
 }
 
-func newClient(srv *Server, conn *wsconn.Conn, s *session) *client {
-	c := &client{srv: srv, conn: conn, session: s, out: newOutbox(srv, conn)}
+func newClient(srv *Server, conn *wsconn.Conn, r *reader, s *session) *client {
+	c := &client{srv: srv, conn: conn, reader: r, session: s, out: newOutbox(srv, conn)}
+	r.start(conn, srv.cfg.Limits.Client, &srv.stats, c.tooFast)
 	return c
+}
+
+// tooFast tells the client that it is slowed down; not before HandshakeAccept has passed (spec section 5).
+func (c *client) tooFast() {
+	if c.session.accepted.Load() {
+		c.out.push(sbrp.AppendControl(nil, 0, sbrp.CodeRateLimited, codeTexts[sbrp.CodeRateLimited]))
+		c.out.kick()
+	}
 }
 
 // run serves the client until its connection has ended.
@@ -38,7 +46,7 @@ func (c *client) run() {
 	// Before that: the daemon hears at once that the client is over, and not when the client has been said good-bye to.
 	defer c.session.slot.event(c.session, clientCloses)
 	defer c.srv.recovered(c.fail)
-	if e, ok := read(c.conn, &c.reading, c.frame); ok {
+	if e, ok := c.reader.read(c.frame); ok {
 		c.out.finish(e)
 	}
 }
@@ -61,7 +69,8 @@ func (c *client) shutdown() {
 
 func (c *client) cut()                               { c.conn.CloseNow() }
 func (c *client) ping()                              { c.conn.PingWS() }
-func (c *client) silent(now time.Time) time.Duration { return silence(c.conn, &c.reading, now) }
+func (c *client) stuck(now time.Time) time.Duration  { return c.reader.stuck(now) }
+func (c *client) silent(now time.Time) time.Duration { return c.reader.silent(now) }
 
 // frame handles one message. An error that is not nil ends the client with its code.
 func (c *client) frame(msg []byte) error {

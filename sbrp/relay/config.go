@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"time"
 
 	"culvert/sbrp"
@@ -25,6 +27,8 @@ const (
 	DefaultPingInterval = 30 * time.Second
 	// DefaultWriteTimeout is how long a peer may take to make room for one frame, and how long a close may take.
 	DefaultWriteTimeout = 10 * time.Second
+	// DefaultMessageTimeout bounds the arrival of one message; its sender may be on a bad wireless link.
+	DefaultMessageTimeout = 30 * time.Second
 	// DefaultClientQueue is what may wait for one client: a quarter of a second at 16 MB/s, a few stalls of a wireless link.
 	DefaultClientQueue = 4 << 20
 	// DefaultDaemonQueue is for the relay's own frames to a daemon, 15 bytes for each session that ends or is held:
@@ -50,6 +54,14 @@ type Config struct {
 	IdleTimeout      time.Duration
 	PingInterval     time.Duration
 	WriteTimeout     time.Duration
+
+	// MessageTimeout is how long one message may take to arrive once it has begun: at 2.2 KB/s a full one makes it.
+	MessageTimeout time.Duration
+
+	Limits Limits
+	// RemoteAddr says where a request comes from, for Limits.PerAddress; nil: its TCP peer. Behind a proxy all requests come
+	// from one peer, and this must know better.
+	RemoteAddr func(*http.Request) netip.Addr
 
 	ClientQueue int   // bytes that may wait for one client
 	DaemonQueue int   // bytes of Control and Pong frames that may wait for one daemon
@@ -80,6 +92,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout},
 		{"PingInterval", &c.PingInterval, DefaultPingInterval},
 		{"WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout},
+		{"MessageTimeout", &c.MessageTimeout, DefaultMessageTimeout},
 	} {
 		if *d.field < 0 {
 			return c, fmt.Errorf("relay: Config.%s is negative (%v)", d.name, *d.field)
@@ -108,6 +121,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Changed == nil {
 		c.Changed = func(string) {}
+	}
+	if err := c.Limits.check(); err != nil {
+		return c, err
+	}
+	if c.RemoteAddr == nil {
+		c.RemoteAddr = tcpPeer
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

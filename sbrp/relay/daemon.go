@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"sync/atomic"
 	"time"
 
 	"culvert/sbrp"
@@ -14,18 +13,26 @@ type daemon struct {
 	srv         *Server
 	conn        *wsconn.Conn
 	slot        *slot
+	reader      *reader
 	out         *trunk
 	resume      bool // scope session:resume
 	maxSessions int  // of its token; 0: no limit
-	reading     atomic.Bool
 	told        told // guarded by slot.mu
 }
 
-func newDaemon(srv *Server, conn *wsconn.Conn, sl *slot, claims token.Claims) *daemon {
-	return &daemon{
-		srv: srv, conn: conn, slot: sl, out: newTrunk(srv, conn),
+func newDaemon(srv *Server, conn *wsconn.Conn, r *reader, sl *slot, claims token.Claims) *daemon {
+	d := &daemon{
+		srv: srv, conn: conn, reader: r, slot: sl, out: newTrunk(srv, conn),
 		resume: claims.HasScope(token.ScopeSessionResume), maxSessions: claims.MaxSessions,
 	}
+	r.start(conn, srv.cfg.Limits.Daemon, &srv.stats, d.tooFast)
+	return d
+}
+
+// tooFast tells the daemon that it is slowed down.
+func (d *daemon) tooFast() {
+	d.out.push(sbrp.AppendControl(nil, 0, sbrp.CodeRateLimited, codeTexts[sbrp.CodeRateLimited]))
+	d.out.kick()
 }
 
 // run serves the daemon until its connection has ended.
@@ -39,7 +46,7 @@ func (d *daemon) run() {
 	// Before that: the sessions are paused at once, and not when a daemon that does not answer has been said good-bye to.
 	defer d.slot.detach(d)
 	defer d.srv.recovered(d.fail)
-	if e, ok := read(d.conn, &d.reading, d.frame); ok {
+	if e, ok := d.reader.read(d.frame); ok {
 		d.out.finish(e)
 	}
 }
@@ -57,7 +64,8 @@ func (d *daemon) shutdown() {
 
 func (d *daemon) cut()                               { d.conn.CloseNow() }
 func (d *daemon) ping()                              { d.conn.PingWS() }
-func (d *daemon) silent(now time.Time) time.Duration { return silence(d.conn, &d.reading, now) }
+func (d *daemon) stuck(now time.Time) time.Duration  { return d.reader.stuck(now) }
+func (d *daemon) silent(now time.Time) time.Duration { return d.reader.silent(now) }
 
 // frame handles one message. An error that is not nil ends the daemon's connection with its code; what concerns one session
 // never does that (spec section 5).
@@ -127,6 +135,7 @@ func (d *daemon) forward(f sbrp.Frame, msg []byte) {
 	d.srv.stats.toClient.add(len(msg))
 	if f.Type == sbrp.FrameHandshakeAccept && !s.accepted.Swap(true) {
 		// After it was sent: until then the client is told nothing but its end.
+		d.srv.stats.handshakes.Add(1)
 		s.client.handshake.Stop()
 	}
 }

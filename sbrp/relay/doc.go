@@ -12,6 +12,10 @@
 // that client, and every session has the same share. Towards a client nobody waits: what its socket does not take at
 // once is queued, and a queue that is full ends that client with backpressure. Nothing is dropped silently.
 //
+// What one party may take is bounded by [Limits]. A peer that sends too fast is not read from for a while (pacer): TCP slows it
+// down, nothing is dropped, and rate_limited tells it once per [RateWindow]. [Server.Drain] sends everybody elsewhere before Run
+// ends.
+//
 // The life of a session is the table in state.go; a [slot] holds the daemon and its sessions, and applies the table under one
 // lock.
 package relay

@@ -50,3 +50,12 @@ func Codes() []sbrp.Code {
 	}
 	return slices.DeleteFunc(codes, func(c sbrp.Code) bool { return c == nobody })
 }
+
+// Crowds returns how many addresses and accounts have connections.
+func (s *Server) Crowds() int { return size(&s.addresses) + size(&s.accounts) }
+
+func size[K comparable](c *crowd[K]) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.n)
+}

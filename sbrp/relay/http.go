@@ -13,8 +13,8 @@ import (
 )
 
 // ServeHTTP upgrades a request to a relay connection. What is refused before the upgrade gets a JSON body {code, message}
-// (spec section 5): 401 and 403 for the token, 409 for a session that is connected, 429 for a daemon that has as many
-// sessions as it may. It returns when the connection has been upgraded and does not wait for its end.
+// (spec section 5): 401 and 403 for the token, 409 for a session that is connected, 429 for an address, an account or a daemon
+// that has as many connections or sessions as it may. It returns when the connection has been upgraded and does not wait for its end.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" && r.URL.Path != "/relay" {
 		s.refuse(w, refusedRequest, http.StatusNotFound, "not_found", "the relay is at / and /relay", 0)
@@ -30,30 +30,47 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuseDraining(w)
 		return
 	}
-	claims, err := s.cfg.Verifier.Verify(r.Context(), wsconn.RequestToken(r))
-	if err != nil {
-		s.unauthorized(w, err)
+	seat, ok := s.seat(r)
+	if !ok {
+		s.refuse(w, refusedAddress, http.StatusTooManyRequests, sbrp.CodeRateLimited.String(), "too many connections from this address", retrySeconds)
 		return
 	}
-	if s.cfg.Region != "" && claims.Region != "" && claims.Region != s.cfg.Region {
-		s.unauthorized(w, &token.Error{Rule: token.RuleRegion, Detail: "for another region"})
-		return
-	}
-	switch claims.Role {
-	case sbrp.RoleClient:
-		s.admitClient(w, r, claims)
-	case sbrp.RoleDaemon:
-		s.admitDaemon(w, r, claims)
-	default:
-		s.log.Error("verifier passed a token of no known role", "role", claims.Role)
-		s.refuse(w, refusedInternal, http.StatusInternalServerError, sbrp.CodeInternalError.String(), codeTexts[sbrp.CodeInternalError], 0)
+	if !s.admit(w, r, seat) {
+		seat.leave()
 	}
 }
 
-func (s *Server) admitClient(w http.ResponseWriter, r *http.Request, claims token.Claims) {
+// admit checks the token and upgrades the request. The connection that it starts owns seat; false: there is none.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, seat *place) bool {
+	claims, err := s.cfg.Verifier.Verify(r.Context(), wsconn.RequestToken(r))
+	if err != nil {
+		s.unauthorized(w, err)
+		return false
+	}
+	if s.cfg.Region != "" && claims.Region != "" && claims.Region != s.cfg.Region {
+		s.unauthorized(w, &token.Error{Rule: token.RuleRegion, Detail: "for another region"})
+		return false
+	}
+	if !seat.charge(claims) {
+		s.refuse(w, refusedAccount, http.StatusTooManyRequests, sbrp.CodeRateLimited.String(), "this account has as many connections as it may", retrySeconds)
+		return false
+	}
+	switch claims.Role {
+	case sbrp.RoleClient:
+		return s.admitClient(w, r, claims, seat)
+	case sbrp.RoleDaemon:
+		return s.admitDaemon(w, r, claims, seat)
+	default:
+		s.log.Error("verifier passed a token of no known role", "role", claims.Role)
+		s.refuse(w, refusedInternal, http.StatusInternalServerError, sbrp.CodeInternalError.String(), codeTexts[sbrp.CodeInternalError], 0)
+		return false
+	}
+}
+
+func (s *Server) admitClient(w http.ResponseWriter, r *http.Request, claims token.Claims, seat *place) bool {
 	if !claims.HasScope(token.ScopeSessionCreate) {
 		s.refuse(w, refusedForbidden, http.StatusForbidden, sbrp.CodeForbidden.String(), "the token may not open a session", 0)
-		return
+		return false
 	}
 	sl := s.acquire(claims.DaemonID)
 	session, a := sl.reserve(claims.SessionID)
@@ -61,39 +78,50 @@ func (s *Server) admitClient(w http.ResponseWriter, r *http.Request, claims toke
 	case taken:
 		s.release(sl)
 		s.refuse(w, refusedConflict, http.StatusConflict, "session_conflict", "this session is connected; get a new token for another one", 0)
-		return
+		return false
 	case crowded:
 		s.release(sl)
 		s.refuse(w, refusedLimit, http.StatusTooManyRequests, sbrp.CodeRateLimited.String(), "the daemon has as many sessions as it may", retrySeconds)
-		return
+		return false
 	}
 	leave := func() {
 		sl.remove(session)
 		s.release(sl)
 	}
-	conn, err := wsconn.Accept(w, r, wsconn.AcceptOptions{WriteTimeout: s.cfg.WriteTimeout})
+	conn, rd, err := s.upgrade(w, r)
 	if err != nil {
 		leave()
-		return
+		return false
 	}
-	c := newClient(s, conn, session)
-	if !s.start(func() { defer s.release(sl); c.run() }) {
+	c := newClient(s, conn, rd, session)
+	if !s.start(func() { defer seat.leave(); defer s.release(sl); c.run() }) {
 		conn.CloseNow()
 		leave()
+		return false
 	}
+	return true
 }
 
-func (s *Server) admitDaemon(w http.ResponseWriter, r *http.Request, claims token.Claims) {
-	conn, err := wsconn.Accept(w, r, wsconn.AcceptOptions{WriteTimeout: s.cfg.WriteTimeout})
+func (s *Server) admitDaemon(w http.ResponseWriter, r *http.Request, claims token.Claims, seat *place) bool {
+	conn, rd, err := s.upgrade(w, r)
 	if err != nil {
-		return
+		return false
 	}
 	sl := s.acquire(claims.DaemonID)
-	d := newDaemon(s, conn, sl, claims)
-	if !s.start(func() { defer s.release(sl); d.run() }) {
+	d := newDaemon(s, conn, rd, sl, claims)
+	if !s.start(func() { defer seat.leave(); defer s.release(sl); d.run() }) {
 		conn.CloseNow()
 		s.release(sl)
+		return false
 	}
+	return true
+}
+
+// upgrade makes the request a WebSocket; if it cannot, it has answered.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*wsconn.Conn, *reader, error) {
+	rd := &reader{}
+	conn, err := wsconn.Accept(w, r, wsconn.AcceptOptions{WriteTimeout: s.cfg.WriteTimeout, OnControl: rd.control})
+	return conn, rd, err
 }
 
 // isUpgrade reports whether the request wants a WebSocket; Accept checks the rest.
@@ -104,14 +132,15 @@ func isUpgrade(r *http.Request) bool {
 func (s *Server) isDraining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.draining
+	return s.draining || s.leaving
 }
 
 // retrySeconds is when a client that was refused for load may come again.
 const retrySeconds = 5
 
 func (s *Server) refuseDraining(w http.ResponseWriter) {
-	s.refuse(w, refusedDraining, http.StatusServiceUnavailable, "unavailable", "the relay is going down", retrySeconds)
+	// Without Retry-After: where to go instead, or that the relay is back, is known sooner than any time that could be named.
+	s.refuse(w, refusedDraining, http.StatusServiceUnavailable, "unavailable", "the relay is going down", 0)
 }
 
 // unauthorized answers 401. Which rule a token breaks is the relay's own closed vocabulary and holds nothing of the token.
@@ -120,6 +149,7 @@ func (s *Server) unauthorized(w http.ResponseWriter, err error) {
 	if te, ok := errors.AsType[*token.Error](err); ok {
 		message += ": " + string(te.Rule) + ": " + te.Detail
 	}
+	s.stats.badToken(err)
 	s.log.Debug("token refused", "err", err)
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	s.refuse(w, refusedToken, http.StatusUnauthorized, sbrp.CodeUnauthorized.String(), message, 0)

@@ -33,6 +33,7 @@ type openClaims struct {
 	Scopes   []string
 	Region   string
 	Sessions int
+	Account  string
 }
 
 func (openVerifier) Verify(_ context.Context, raw string) (token.Claims, error) {
@@ -41,7 +42,7 @@ func (openVerifier) Verify(_ context.Context, raw string) (token.Claims, error) 
 		return token.Claims{}, &token.Error{Rule: token.RuleSignature, Detail: "not good"}
 	}
 	return token.Claims{
-		Role: c.Role, DaemonID: c.Daemon, SessionID: sbrp.SessionID(c.Session), Scopes: c.Scopes, Region: c.Region, MaxSessions: c.Sessions,
+		Role: c.Role, DaemonID: c.Daemon, SessionID: sbrp.SessionID(c.Session), Scopes: c.Scopes, Region: c.Region, MaxSessions: c.Sessions, Account: c.Account,
 	}, nil
 }
 
@@ -161,7 +162,7 @@ func startRigTLS(t testing.TB, mod func(*relay.Config), l net.Listener, pipes *p
 			t.Errorf("close server: %v", err)
 		}
 		<-served
-		if n := srv.Stats(); n.Clients != 0 || n.Daemons != 0 || n.Paired+n.Paused+n.Pending != 0 || n.QueuedBytes != 0 || n.Panics != r.panics || srv.Slots() != 0 {
+		if n := srv.Stats(); n.Clients != 0 || n.Daemons != 0 || n.Paired+n.Paused+n.Pending != 0 || n.QueuedBytes != 0 || n.Panics != r.panics || srv.Slots() != 0 || srv.Crowds() != 0 {
 			t.Errorf("after Run: %+v", n)
 		}
 	})

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -18,17 +19,23 @@ type Server struct {
 	stats  stats
 	queued atomic.Int64 // cost of all clients' queues
 
+	addresses crowd[netip.Prefix] // WebSockets by where they come from
+	accounts  crowd[string]       // and by account
+
 	wg sync.WaitGroup // every goroutine of this server
 
 	mu       sync.Mutex // guards what follows; taken before a slot's, never inside
 	slots    map[string]*slot
 	peers    map[peer]struct{}
-	draining bool
+	leaving  bool          // Drain was called: nobody new is let in
+	emptied  chan struct{} // made by Drain, closed when no peer is left
+	draining bool          // Run is ending
 }
 
 // peer is a connection, of either kind, to those who care for all of them.
 type peer interface {
 	silent(now time.Time) time.Duration
+	stuck(now time.Time) time.Duration
 	ping()
 	cut()
 	shutdown()
@@ -41,7 +48,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		cfg: cfg, log: cfg.Logger,
+		cfg: cfg, log: cfg.Logger, stats: stats{badTokens: newBadTokens()},
 		slots: make(map[string]*slot), peers: make(map[peer]struct{}),
 	}, nil
 }
@@ -69,6 +76,9 @@ func (s *Server) watch(now time.Time) {
 		switch d := p.silent(now); {
 		case d >= s.cfg.IdleTimeout:
 			s.stats.dead.Add(1)
+			p.cut()
+		case p.stuck(now) >= s.cfg.MessageTimeout:
+			s.stats.stuck.Add(1)
 			p.cut()
 		case d >= s.cfg.PingInterval:
 			s.wg.Go(p.ping) // it may have to wait for the peer, where the system cannot do without
@@ -99,7 +109,7 @@ func (s *Server) drain() {
 func (s *Server) track(p peer) {
 	s.mu.Lock()
 	s.peers[p] = struct{}{}
-	draining := s.draining
+	draining := s.draining || s.leaving
 	s.mu.Unlock()
 	if draining {
 		p.shutdown() // it came while drain was going through the others
@@ -109,6 +119,7 @@ func (s *Server) track(p peer) {
 func (s *Server) untrack(p peer) {
 	s.mu.Lock()
 	delete(s.peers, p)
+	s.checkEmpty()
 	s.mu.Unlock()
 }
 

@@ -177,13 +177,22 @@ func (sl *slot) reserve(id sbrp.SessionID) (*session, admission) {
 	if _, ok := sl.sessions[id]; ok {
 		return nil, taken
 	}
-	if sl.daemon != nil && sl.daemon.maxSessions > 0 && sl.live() >= sl.daemon.maxSessions {
+	if most := sl.maxSessions(); most > 0 && sl.live() >= most {
 		return nil, crowded
 	}
 	s := &session{slot: sl, id: id}
 	sl.sessions[id] = s
 	sl.srv.stats.sessions[stateNone].Add(1)
 	return s, admitted
+}
+
+// maxSessions is the smaller one of the relay's and the token's limits; 0 if there is none. The caller has mu.
+func (sl *slot) maxSessions() int {
+	most := sl.srv.cfg.Limits.Sessions
+	if sl.daemon != nil && sl.daemon.maxSessions > 0 && (most == 0 || sl.daemon.maxSessions < most) {
+		most = sl.daemon.maxSessions
+	}
+	return most
 }
 
 // live counts the sessions that are not over. The caller has mu.

@@ -118,6 +118,7 @@ var codeTexts = map[sbrp.Code]string{
 	sbrp.CodeSessionExpired: "the session is over; open a new one",
 	sbrp.CodeBackpressure:   "this connection does not read fast enough",
 	sbrp.CodeInternalError:  "the relay failed; try again",
+	sbrp.CodeRateLimited:    "this connection sends faster than it may; it is read from more slowly",
 }
 
 // forClient returns the Control frame that tells a client a code about its session.

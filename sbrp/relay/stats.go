@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"culvert/sbrp"
+	"culvert/sbrp/token"
 )
 
 // stats are the server's counters.
@@ -16,9 +18,12 @@ type stats struct {
 	discarded [discardCount]atomic.Uint64
 	closes    [len(terminalCodes) + 1]atomic.Uint64 // the last: without a code
 
-	paused, resumed, expired atomic.Uint64
-	refused                  [refusalCount]atomic.Uint64
-	dead, panics             atomic.Uint64
+	paused, resumed, expired   atomic.Uint64
+	refused                    [refusalCount]atomic.Uint64
+	handshakes, handshakesLate atomic.Uint64
+	badTokens                  map[token.Rule]*atomic.Uint64 // never changed but for the counters
+	dead, stuck, panics        atomic.Uint64
+	slowed                     atomic.Uint64
 }
 
 // flow counts what was forwarded one way.
@@ -46,7 +51,9 @@ const (
 	refusedToken refusal = iota // 401
 	refusedForbidden
 	refusedConflict
-	refusedLimit
+	refusedLimit   // 429: sessions of a daemon
+	refusedAddress // 429: connections of an address
+	refusedAccount // 429: connections of an account
 	refusedRequest // no WebSocket, wrong path
 	refusedDraining
 	refusedInternal
@@ -57,6 +64,24 @@ const (
 var terminalCodes = [...]sbrp.Code{
 	sbrp.CodeDaemonOffline, sbrp.CodeSessionNotFound, sbrp.CodeSessionExpired, sbrp.CodeMalformedFrame, sbrp.CodePayloadTooLarge,
 	sbrp.CodeInvalidFrameType, sbrp.CodeInvalidSessionID, sbrp.CodeDisallowedSender, sbrp.CodeInternalError, sbrp.CodeBackpressure,
+}
+
+// newBadTokens returns a counter for each rule that a token may break, and one for "", any other error.
+func newBadTokens() map[token.Rule]*atomic.Uint64 {
+	m := map[token.Rule]*atomic.Uint64{"": {}}
+	for _, r := range token.Rules() {
+		m[r] = &atomic.Uint64{}
+	}
+	return m
+}
+
+// badToken counts a token that was refused.
+func (s *stats) badToken(err error) {
+	n := s.badTokens[""]
+	if te, ok := errors.AsType[*token.Error](err); ok && s.badTokens[te.Rule] != nil {
+		n = s.badTokens[te.Rule]
+	}
+	n.Add(1)
 }
 
 // closed counts a connection that the relay ends with code.
@@ -75,6 +100,9 @@ func (s *stats) moved(from state, t transition) {
 	s.sessions[from].Add(-1)
 	s.sessions[t.next].Add(1)
 	switch {
+	case t.event == handshakeOver:
+		s.handshakesLate.Add(1)
+		s.expired.Add(1)
 	case t.toClient == sbrp.CodeSessionPaused:
 		s.paused.Add(1)
 	case t.toClient == sbrp.CodeSessionResumed:
@@ -100,13 +128,22 @@ type Snapshot struct {
 	QueuedBytes int64                // waiting for clients
 	Closes      map[sbrp.Code]uint64 // connections that the relay ended, by code; code 0: without one (going down, replaced)
 	Dead        uint64               // connections cut because they were silent
+	Stuck       uint64               // connections cut because a message did not arrive in time
+	Slowed      uint64               // times that a reader waited because its peer was too fast
 
 	Pauses, Resumes, Expiries uint64 // of sessions
+
+	Handshakes        uint64 // HandshakeAccepts that were forwarded
+	HandshakeTimeouts uint64 // sessions without one
+
+	TokenFailures map[token.Rule]uint64 // by the rule that was broken; empty: none of them
 
 	RefusedTokens    uint64 // 401
 	RefusedForbidden uint64 // 403
 	RefusedConflicts uint64 // 409
-	RefusedLimits    uint64 // 429
+	RefusedLimits    uint64 // 429: as many sessions as the daemon may have
+	RefusedAddresses uint64 // 429: as many connections as the address may have
+	RefusedAccounts  uint64 // 429: as many connections as the account may have
 	RefusedRequests  uint64 // 404, 426
 	RefusedDraining  uint64 // 503
 	RefusedInternal  uint64 // 500
@@ -132,8 +169,14 @@ func (s *Server) Stats() Snapshot {
 		RefusedTokens: st.refused[refusedToken].Load(), RefusedForbidden: st.refused[refusedForbidden].Load(),
 		RefusedConflicts: st.refused[refusedConflict].Load(), RefusedLimits: st.refused[refusedLimit].Load(),
 		RefusedRequests: st.refused[refusedRequest].Load(), RefusedDraining: st.refused[refusedDraining].Load(),
-		RefusedInternal: st.refused[refusedInternal].Load(),
-		Panics:          st.panics.Load(),
+		RefusedInternal:  st.refused[refusedInternal].Load(),
+		RefusedAddresses: st.refused[refusedAddress].Load(), RefusedAccounts: st.refused[refusedAccount].Load(),
+		Stuck: st.stuck.Load(), Slowed: st.slowed.Load(),
+		Handshakes: st.handshakes.Load(), HandshakeTimeouts: st.handshakesLate.Load(), TokenFailures: map[token.Rule]uint64{},
+		Panics: st.panics.Load(),
+	}
+	for r, count := range st.badTokens {
+		n.TokenFailures[r] = count.Load()
 	}
 	for i, c := range terminalCodes {
 		n.Closes[c] = st.closes[i].Load()

@@ -14,6 +14,7 @@ type rules struct {
 	issuer string
 	region string
 	now    time.Time
+	maxAge time.Duration // 0: any
 }
 
 // fields are the members of a JSON object by their exact names. (Decoding into a
@@ -85,18 +86,19 @@ func (f fields) has(name string) bool { _, ok := f[name]; return ok }
 
 // checkClaims applies the rules of spec section 7 that follow the signature, in
 // the spec's order: aud; iss; iat and exp numbers; exp; ver; role; did; client
-// sub and sid; region; client lifetime; scp; lim.
+// sub and sid; region; client lifetime; age, which is ours; scp; lim.
 func checkClaims(f fields, r rules) (Claims, *Error) {
 	var c Claims
 	for _, check := range []func(*Claims, fields, rules) *Error{
 		checkAudience, checkIssuer, checkTimes, checkExpired, checkVersion, checkRole, checkDaemonID,
-		checkClient, checkRegion, checkLifetime, checkScopes, checkLimits,
+		checkClient, checkRegion, checkLifetime, checkAge, checkScopes, checkLimits,
 	} {
 		if err := check(&c, f, r); err != nil {
 			return Claims{}, err
 		}
 	}
-	c.ID, _ = f.text("jti") // names the token in logs; nothing is decided by it
+	c.ID, _ = f.text("jti")       // names the token in logs; nothing is decided by it
+	c.Account, _ = f.text("acct") // our own: see Claims
 	return c, nil
 }
 
@@ -208,6 +210,15 @@ func checkLifetime(c *Claims, _ fields, _ rules) *Error {
 	}
 	if life := c.Expires.Sub(c.IssuedAt); life <= 0 || life > MaxClientLifetime {
 		return refuse(RuleLifetime, "exp - iat is %s, a client's may be %s at most", life.Round(time.Second), MaxClientLifetime)
+	}
+	return nil
+}
+
+// checkAge is a relay's own rule: however long a control plane makes its tokens, one that
+// was stolen serves nobody for longer than that.
+func checkAge(c *Claims, _ fields, r rules) *Error {
+	if age := r.now.Sub(c.IssuedAt); r.maxAge > 0 && age > r.maxAge+Skew {
+		return refuse(RuleAge, "issued %s ago, at most %s are allowed", age.Round(time.Second), r.maxAge)
 	}
 	return nil
 }

@@ -37,6 +37,9 @@ type Claims struct {
 	Scopes      []string       // scp, without those that this version does not know
 	Region      string         // region; empty: any relay
 	MaxSessions int            // lim.concurrent_sessions; 0: no limit of the token's own
+	// Account is acct, a claim of this project: whose connections a relay counts together.
+	// It is no name, only the same for all of one account; empty: none is said.
+	Account string
 }
 
 // HasScope says whether the token grants a scope. Absence denies.

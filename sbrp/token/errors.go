@@ -30,9 +30,18 @@ const (
 	RuleSession   Rule = "sid"       // client: a valid session id
 	RuleRegion    Rule = "region"    // absent or the relay's
 	RuleLifetime  Rule = "lifetime"  // client: exp - iat at most MaxClientLifetime
+	RuleAge       Rule = "age"       // issued at most VerifierConfig.MaxAge ago
 	RuleScopes    Rule = "scp"       // array of strings; a client needs session:create
 	RuleLimits    Rule = "lim"       // concurrent_sessions, if there, is an integer >= 1
 )
+
+// Rules returns all rules, in the order in which they are applied.
+func Rules() []Rule {
+	return []Rule{
+		RuleFormat, RuleType, RuleKeyID, RuleSignature, RuleAudience, RuleIssuer, RuleTimes, RuleExpired, RuleVersion, RuleRole,
+		RuleDaemonID, RuleSubject, RuleSession, RuleRegion, RuleLifetime, RuleAge, RuleScopes, RuleLimits,
+	}
+}
 
 // Error is a refused token. Its code is always sbrp.CodeUnauthorized, whatever
 // went wrong, a key server that cannot be reached included: a relay that cannot

@@ -92,6 +92,9 @@ func claimsMap(c Claims) jwt.MapClaims {
 	if c.Region != "" {
 		m["region"] = c.Region
 	}
+	if c.Account != "" {
+		m["acct"] = c.Account
+	}
 	if c.MaxSessions != 0 {
 		m["lim"] = map[string]int{"concurrent_sessions": c.MaxSessions}
 	}

@@ -28,6 +28,7 @@ type VerifierConfig struct {
 	Issuer string           // required: the only iss that passes
 	Region string           // this relay's region; empty: tokens that name one are refused
 	Keys   KeySource        // required
+	MaxAge time.Duration    // of a token since its iat; 0: only its exp counts
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: silent
 }
@@ -37,6 +38,7 @@ type Verifier struct {
 	issuer string
 	region string
 	keys   KeySource
+	maxAge time.Duration
 	now    func() time.Time
 	log    *slog.Logger
 }
@@ -49,10 +51,14 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	if cfg.Keys == nil {
 		return nil, errors.New("make token verifier: Keys is nil")
 	}
+	if cfg.MaxAge < 0 {
+		return nil, errors.New("make token verifier: MaxAge is negative")
+	}
 	v := &Verifier{
 		issuer: cfg.Issuer,
 		region: cfg.Region,
 		keys:   cfg.Keys,
+		maxAge: cfg.MaxAge,
 		now:    cfg.Now,
 		log:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 	}
@@ -68,7 +74,7 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 // The order of the checks is that of spec section 7: length and three parts; typ;
 // kid; signature with the key of that kid; aud; iss; iat and exp numbers; exp with
 // 30 s of skew; ver; role; did; a client's sub and sid; region; a client's
-// lifetime; scp; lim. Claims are parsed only after the signature has been found good.
+// lifetime; age; scp; lim. Claims are parsed only after the signature has been found good.
 func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	c, err := v.verify(ctx, raw)
 	if err != nil {
@@ -96,7 +102,7 @@ func (v *Verifier) verify(ctx context.Context, raw string) (Claims, *Error) {
 	if err != nil {
 		return Claims{}, err
 	}
-	c, err := checkClaims(payload, rules{issuer: v.issuer, region: v.region, now: v.now()})
+	c, err := checkClaims(payload, rules{issuer: v.issuer, region: v.region, now: v.now(), maxAge: v.maxAge})
 	if err != nil {
 		return Claims{}, err
 	}

@@ -19,6 +19,9 @@ const smallWriter = 160
 // AcceptOptions are the options of Accept.
 type AcceptOptions struct {
 	WriteTimeout time.Duration // of one write; 0 means DefaultWriteTimeout
+	// OnControl is called for each WebSocket ping and pong of the peer, in the goroutine that reads: no more is read before
+	// it returns. Nil: nothing is.
+	OnControl func()
 }
 
 // Accept upgrades a request to a WebSocket. When it returns an error, it has answered the request.
@@ -32,14 +35,20 @@ func Accept(w http.ResponseWriter, r *http.Request, o AcceptOptions) (*Conn, err
 	if timeout <= 0 {
 		timeout = DefaultWriteTimeout
 	}
+	onControl := o.OnControl
+	if onControl == nil {
+		onControl = func() {}
+	}
 	h := &hijacker{ResponseWriter: w, timeout: timeout}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // see above
 		CompressionMode:    websocket.CompressionDisabled,
 		OnPingReceived: func(_ context.Context, payload []byte) bool {
 			h.out.setPong(payload)
+			onControl()
 			return false
 		},
+		OnPongReceived: func(context.Context, []byte) { onControl() },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("accept WebSocket: %w", err)
