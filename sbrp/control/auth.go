@@ -21,6 +21,7 @@ func (s *Server) guard(r *http.Request, authenticate func() error) error {
 	if e, ok := errors.AsType[*refusal](err); ok && e.status == http.StatusUnauthorized && e.code != api.CodeClockSkew {
 		s.failures.take(from, s.now())
 		s.log.Info("authentication failed", "remote", from, "path", r.Pattern, "reason", e.message)
+		s.audit(r, ActRefused, "path", r.Pattern, "reason", e.message)
 	}
 	return err
 }

@@ -31,6 +31,12 @@
 // nothing. That works, yet not for a daemon that has once been registered with
 // proof, so that an API key cannot be used to push another machine's daemon aside.
 //
+// # Audit
+//
+// Config.Audit gets a line for each act that somebody has made the control plane do
+// (the Act constants): who, to whom, from where. It holds identifiers, which is its
+// purpose, and never a token, a key or a code.
+//
 // # Store
 //
 // [Store] is SQLite in WAL mode with synchronous=FULL; two processes may have it

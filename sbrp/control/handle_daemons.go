@@ -41,6 +41,7 @@ func (s *Server) register(r *http.Request) (any, error) {
 		return nil, err
 	}
 	s.log.Info("daemon registered", "daemon", d.ID, "name", d.Name, "fingerprint", d.PublicKey.Fingerprint().Short(), "account", d.Account, "proven", reg.proven)
+	s.audit(r, ActDaemonRegistered, "daemon", d.ID, "name", d.Name, "fingerprint", d.PublicKey.Fingerprint(), "account", d.Account, "key", d.KeyID, "proven", reg.proven)
 	p, err := s.presenceToken(r, d)
 	if err != nil {
 		return nil, err
@@ -133,9 +134,11 @@ func (s *Server) presenceToken(r *http.Request, d Daemon) (api.PresenceResponse,
 		Issuer: s.Issuer(), IssuedAt: now, Expires: expires, ID: rand.Text(),
 		Subject: d.ID, Role: sbrp.RoleDaemon, DaemonID: d.ID,
 		Scopes: []string{token.ScopeSessionResume}, Region: s.cfg.Region,
+		MaxSessions: s.cfg.MaxSessions, Account: accountMark(d.Account),
 	})
 	if err != nil {
 		return api.PresenceResponse{}, err
 	}
+	s.audit(r, ActPresenceIssued, "daemon", d.ID, "account", d.Account, "expires", expires.UTC())
 	return api.PresenceResponse{PresenceToken: raw, RelayURL: s.cfg.RelayURL(), PresenceExpires: expires.UTC()}, nil
 }

@@ -2,6 +2,8 @@ package control
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -40,6 +42,7 @@ func (s *Server) enroll(r *http.Request) (any, error) {
 		return nil, err
 	}
 	s.log.Info("device enrolled", "device", id, "fingerprint", t.key.Fingerprint().Short(), "account", k.Account, "key", k.ID)
+	s.audit(r, ActDeviceEnrolled, "device", id, "name", in.Name, "fingerprint", t.key.Fingerprint(), "account", k.Account, "key", k.ID)
 	return api.EnrollResponse{DeviceID: id, Account: k.Account, Scopes: k.Scopes}, nil
 }
 
@@ -119,14 +122,23 @@ func (s *Server) session(r *http.Request, dev Device, d Daemon) (any, error) {
 		Issuer: s.Issuer(), IssuedAt: now, Expires: now.Add(s.cfg.SessionTTL), ID: rand.Text(),
 		Subject: dev.ID, Role: sbrp.RoleClient, DaemonID: d.ID, SessionID: sbrp.NewSessionID(),
 		Scopes: []string{token.ScopeSessionCreate}, Region: s.cfg.Region,
+		Account: accountMark(d.Account), // the daemon's, also for a guest
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.audit(r, ActSessionIssued, "device", dev.ID, "guest", dev.Guest, "daemon", d.ID, "account", d.Account)
 	return api.SessionResponse{
 		RelayURL: s.cfg.RelayURL(), Token: raw,
 		DaemonID: d.ID, Name: d.Name, IdentityPublicKey: d.PublicKey,
 	}, nil
+}
+
+// accountMark stands for an account in a relay token: a guest need not learn the account's
+// name, and the relay only counts.
+func accountMark(account string) string {
+	sum := sha256.Sum256([]byte("culvert account " + account))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 // healthz: the process answers.

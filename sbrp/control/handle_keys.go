@@ -33,6 +33,7 @@ func (s *Server) createKey(r *http.Request) (any, error) {
 		return nil, err
 	}
 	s.log.Info("API key created", "key", k.ID, "account", k.Account, "scopes", k.Scopes, "by", by.ID)
+	s.audit(r, ActKeyCreated, "key", k.ID, "name", k.Name, "account", k.Account, "scopes", k.Scopes, "by", by.ID)
 	return api.CreateKeyResponse{Key: k, Secret: secret}, nil
 }
 
@@ -50,5 +51,6 @@ func (s *Server) revokeKey(r *http.Request) (any, error) {
 		return nil, err
 	}
 	s.log.Info("API key revoked", "key", k.ID, "by", by.ID)
+	s.audit(r, ActKeyRevoked, "key", k.ID, "name", k.Name, "account", k.Account, "by", by.ID)
 	return k, nil
 }

@@ -42,6 +42,7 @@ func (s *Server) createPairing(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.audit(r, ActPairingCreated, "daemon", d.ID, "account", d.Account, "expires", expires.UTC())
 	return api.PairingResponse{ExpiresAt: expires.UTC()}, nil
 }
 
@@ -74,6 +75,9 @@ func (s *Server) cancelPairing(r *http.Request) (any, error) {
 	err = s.store.cancelPairing(r.Context(), lookup, t.key)
 	if errors.Is(err, ErrNotFound) {
 		return nil, pairingNotFound
+	}
+	if err == nil {
+		s.audit(r, ActPairingCancelled, "fingerprint", t.key.Fingerprint())
 	}
 	return nil, err
 }
@@ -111,5 +115,6 @@ func (s *Server) redeemPairing(r *http.Request) (any, error) {
 		return nil, err
 	}
 	s.log.Info("pairing code used", "daemon", d.ID, "device", dev.ID, "guest", dev.Guest, "fingerprint", t.key.Fingerprint().Short())
+	s.audit(r, ActPairingRedeemed, "daemon", d.ID, "account", d.Account, "device", dev.ID, "guest", dev.Guest, "fingerprint", t.key.Fingerprint())
 	return s.session(r, dev, d)
 }

@@ -25,12 +25,16 @@ type Config struct {
 
 	SessionTTL  time.Duration // of client tokens; zero: 120 s, at most 300 s
 	PresenceTTL time.Duration // of presence tokens; zero: 1 h, at most MaxPresenceTTL
+	MaxSessions int           // of one daemon at once, told to the relay by its presence token; zero: no limit
 
 	// RemoteAddr says where a request comes from, for rate limits; nil: its TCP peer.
 	// Behind a proxy all requests come from one peer, and this must know better.
 	RemoteAddr func(*http.Request) netip.Addr
 	Now        func() time.Time // nil: time.Now
 	Logger     *slog.Logger     // nil: silent
+	// Audit gets a line for each act that somebody has made the control plane do, at level
+	// Info; nil: nothing is written.
+	Audit *slog.Logger
 }
 
 // Server is the control plane. Handler may serve from the start; Run keeps the
@@ -68,6 +72,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.PresenceTTL < time.Minute || cfg.PresenceTTL > MaxPresenceTTL {
 		return nil, fmt.Errorf("make control plane: PresenceTTL is %s, must be 1 min to %s", cfg.PresenceTTL, MaxPresenceTTL)
 	}
+	if cfg.MaxSessions < 0 {
+		return nil, errors.New("make control plane: MaxSessions is negative")
+	}
 	if cfg.Online == nil {
 		cfg.Online = func(string) bool { return false }
 	}
@@ -77,6 +84,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.Audit = cmp.Or(cfg.Audit, slog.New(slog.DiscardHandler))
 	log := cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return &Server{
 		cfg: cfg, store: cfg.Store, origin: origin, now: cfg.Now, log: log,
@@ -124,7 +132,7 @@ func (s *Server) tidy(ctx context.Context) {
 	if err := s.store.sweep(ctx, now); err != nil && ctx.Err() == nil {
 		s.log.Warn("cannot remove what has expired, trying again", "in", sweepInterval, "err", err)
 	}
-	if _, err := s.store.rotate(ctx, now, rotateAfter); err != nil && ctx.Err() == nil {
+	if err := s.rotateOnTime(ctx); err != nil && ctx.Err() == nil {
 		s.log.Warn("cannot rotate the signing key, trying again", "in", sweepInterval, "err", err)
 	}
 }
