@@ -36,16 +36,18 @@ var arrows = map[string][]string{
 
 // owners says which package alone may import a dependency outside the module.
 var owners = map[string]string{
-	"github.com/coder/websocket":                 "sbrp/wsconn",
-	"github.com/hashicorp/yamux":                 "mux",
-	"golang.org/x/crypto/chacha20poly1305":       "sbrp/e2ee",
-	"github.com/spf13/cobra":                     "cmd/culvert",
-	"github.com/golang-jwt/jwt/v5":               "sbrp/token sbrp/api sbrp/control",
-	"modernc.org/sqlite":                         "sbrp/control",
-	"github.com/jackc/pgx/v5":                    "sbrp/control",
-	"github.com/goccy/go-yaml":                   "config",
-	"github.com/mdp/qrterminal/v3":               "cmd/culvert",
-	"github.com/rogpeppe/go-internal/testscript": "",
+	"github.com/coder/websocket":                              "sbrp/wsconn",
+	"github.com/hashicorp/yamux":                              "mux",
+	"golang.org/x/crypto/chacha20poly1305":                    "sbrp/e2ee",
+	"github.com/spf13/cobra":                                  "cmd/culvert",
+	"github.com/golang-jwt/jwt/v5":                            "sbrp/token sbrp/api sbrp/control",
+	"modernc.org/sqlite":                                      "sbrp/control",
+	"github.com/jackc/pgx/v5":                                 "sbrp/control",
+	"github.com/goccy/go-yaml":                                "config",
+	"github.com/mdp/qrterminal/v3":                            "cmd/culvert",
+	"github.com/prometheus/client_golang/prometheus":          "service",
+	"github.com/prometheus/client_golang/prometheus/promhttp": "service",
+	"github.com/rogpeppe/go-internal/testscript":              "",
 }
 
 type listed struct {

@@ -142,6 +142,7 @@ func (c *client) run(ctx context.Context) error {
 			if wait, news = pace.failed(e); news {
 				c.report(e)
 			}
+			wait = max(wait, askedWait(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -21,7 +21,27 @@ import (
 )
 
 // tlsServer is a web server with a certificate by a CA of its own.
-type tlsServer struct{ url, caFile string }
+type tlsServer struct {
+	url, caFile string
+	cert        tls.Certificate
+}
+
+// files writes its certificate and key as a relay wants them.
+func (s tlsServer) files(t *testing.T) (cert, key string) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(s.cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, b []byte) string {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	return write("cert.pem", "CERTIFICATE", s.cert.Certificate[0]), write("key.pem", "PRIVATE KEY", der)
+}
 
 // newTLSServer starts one whose certificate is for a host and valid for so long from now.
 func newTLSServer(t *testing.T, host string, valid time.Duration) tlsServer {
@@ -52,7 +72,7 @@ func newTLSServer(t *testing.T, host string, valid time.Duration) tlsServer {
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return tlsServer{"https://" + srv.Listener.Addr().String(), file}
+	return tlsServer{"https://" + srv.Listener.Addr().String(), file, srv.TLS.Certificates[0]}
 }
 
 func newECKey(t *testing.T) *ecdsa.PrivateKey {

@@ -23,9 +23,16 @@ func CreateKey(ctx context.Context, o KeyStoreOptions, spec KeySpec) (KeyRow, st
 	if spec.For > 0 {
 		want.Expires = time.Now().Add(spec.For)
 	}
-	key, secret, err := store.CreateKey(ctx, want)
+	var key control.Key
+	var secret string
+	err = auditLocal(o, control.ActKeyCreated, func() (args []any, err error) {
+		if key, secret, err = store.CreateKey(ctx, want); err != nil {
+			err = errorf(CodeFailure, "key", "", "make API key: %w", err)
+		}
+		return []any{"key", key.ID, "name", key.Name, "account", key.Account, "scopes", key.Scopes}, err
+	})
 	if err != nil {
-		return KeyRow{}, "", errorf(CodeFailure, "key", "", "make API key: %w", err)
+		return KeyRow{}, "", err
 	}
 	return keyRow(key), secret, nil
 }
@@ -56,9 +63,15 @@ func RevokeKey(ctx context.Context, o KeyStoreOptions, id string) (KeyRow, error
 		return KeyRow{}, err
 	}
 	defer store.Close()
-	key, err := store.RevokeKey(ctx, id)
+	var key control.Key
+	err = auditLocal(o, control.ActKeyRevoked, func() (args []any, err error) {
+		if key, err = store.RevokeKey(ctx, id); err != nil {
+			err = errorf(CodeFailure, "key", "`culvert relay key list` shows the ids", "revoke API key: %w", err)
+		}
+		return []any{"key", key.ID, "name", key.Name, "account", key.Account}, err
+	})
 	if err != nil {
-		return KeyRow{}, errorf(CodeFailure, "key", "`culvert relay key list` shows the ids", "revoke API key: %w", err)
+		return KeyRow{}, err
 	}
 	return keyRow(key), nil
 }

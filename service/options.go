@@ -174,6 +174,12 @@ type RelayOptions struct {
 	BehindProxy bool   // serve plain HTTP on a non-loopback address: a proxy in front does TLS
 	DB          string // "sqlite:PATH" or "postgres://…"; empty: STATE/relay.db
 	Grace       time.Duration
+	Limits      RelayLimits
+	Metrics     string // host:port for /metrics, /healthz and /readyz in plain HTTP; empty: none
+	Pprof       string // loopback host:port for the profiler; empty: none
+	// Drain is over how much time the connections are told to go elsewhere when ctx ends; 0: all
+	// at once, which is right where there is no other relay. It ends at most 15 s after that.
+	Drain time.Duration
 	// Ready is called once, when the listener accepts connections.
 	Ready func(RelayInfo)
 }
@@ -182,6 +188,8 @@ type RelayOptions struct {
 type RelayInfo struct {
 	URL      string // public URL
 	Addr     string // listener
+	Metrics  string // listener of RelayOptions.Metrics; empty: none
+	Pprof    string // listener of RelayOptions.Pprof; empty: none
 	KeyFile  string // the file with the admin API key
 	FirstRun bool   // the admin key was made by this start
 }

@@ -1,9 +1,12 @@
 package service
 
 import (
+	"errors"
 	"time"
 
+	"culvert/sbrp/api"
 	"culvert/sbrp/endpoint"
+	"culvert/sbrp/wsconn"
 )
 
 const (
@@ -18,6 +21,8 @@ const (
 	// stableAfter is how long a carrier must have served not to count as a flap: what takes
 	// us and throws us out at once is not stormed.
 	stableAfter = 5 * time.Second
+	// maxAskedWait bounds what relay and control plane can make us wait.
+	maxAskedWait = 2 * time.Minute
 )
 
 // pace decides how long a client waits between attempts to reach its daemon. It is not
@@ -65,3 +70,15 @@ func (p *pace) failed(e *Error) (wait time.Duration, news bool) {
 
 // kicked starts over: the network has changed.
 func (p *pace) kicked() { p.backoff.Reset() }
+
+// askedWait is how long the relay or the control plane that refused us wants us to wait (its
+// Retry-After); 0 if it did not say.
+func askedWait(err error) time.Duration {
+	if de, ok := errors.AsType[*wsconn.DialError](err); ok {
+		return min(de.RetryAfter, maxAskedWait)
+	}
+	if ae, ok := errors.AsType[*api.Error](err); ok {
+		return min(ae.RetryAfter, maxAskedWait)
+	}
+	return 0
+}

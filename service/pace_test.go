@@ -2,10 +2,12 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"culvert/sbrp/api"
+	"culvert/sbrp/wsconn"
 )
 
 // The waits of an outage: found again soon however it went, and what answers is not
@@ -66,5 +68,21 @@ func TestPace(t *testing.T) {
 	wait, news = p.failed(down)
 	if soon("after a change of the network", wait); news {
 		t.Error("the same failure after a change of the network is news")
+	}
+}
+
+func TestAskedWait(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want time.Duration
+	}{
+		{errors.New("network"), 0},
+		{fmt.Errorf("dial: %w", &wsconn.DialError{RetryAfter: 5 * time.Second}), 5 * time.Second},
+		{fmt.Errorf("ask: %w", &api.Error{Status: 429, RetryAfter: 3 * time.Second}), 3 * time.Second},
+		{&api.Error{Status: 503, RetryAfter: time.Hour}, maxAskedWait},
+	} {
+		if got := askedWait(tc.err); got != tc.want {
+			t.Errorf("askedWait(%v) = %v, want %v", tc.err, got, tc.want)
+		}
 	}
 }

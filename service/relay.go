@@ -5,14 +5,18 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"culvert/config"
@@ -27,6 +31,8 @@ const (
 	relayDBFile  = "relay.db"
 	// shutdownTimeout bounds how long a stopping relay waits for HTTP requests under way.
 	shutdownTimeout = 5 * time.Second
+	// drainTimeout is how long the last connection that was told to go may take.
+	drainTimeout = 5 * time.Second
 )
 
 // RunRelay serves the data plane and the control plane on one listener until ctx ends.
@@ -37,6 +43,9 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		return err
 	}
 	defer dir.Close()
+	if o.Limits, err = o.Limits.withDefaults(); err != nil {
+		return err
+	}
 	tlsConfig, err := relayTLS(o)
 	if err != nil {
 		return err
@@ -46,6 +55,11 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		return bindError("listen on "+o.Listen, err)
 	}
 	defer ln.Close()
+	doors, err := openSideDoors(o)
+	if err != nil {
+		return err
+	}
+	defer doors.close()
 	publicURL, err := relayPublicURL(o, ln.Addr(), tlsConfig != nil)
 	if err != nil {
 		return err
@@ -59,7 +73,12 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	h, err := newHub(o, store, publicURL)
+	audit, err := openAudit(dir.Path())
+	if err != nil {
+		return err
+	}
+	defer audit.Close()
+	h, err := newHub(o, store, publicURL, audit)
 	if err != nil {
 		return err
 	}
@@ -69,6 +88,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	info := RelayInfo{
 		URL: publicURL, Addr: ln.Addr().String(),
 		KeyFile: filepath.Join(dir.Path(), adminKeyFile), FirstRun: first,
+		Metrics: addrOf(doors.metrics), Pprof: addrOf(doors.pprof),
 	}
 	p := newProcess(&machine{dir: dir, program: o.Program, log: h.log}, "relay", sink)
 	p.relay = func() *RelayStatus { return h.status(info) }
@@ -77,7 +97,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		if o.Ready != nil {
 			o.Ready(info)
 		}
-		return h.serve(ctx, ln)
+		return h.serve(ctx, ln, doors)
 	})
 }
 
@@ -85,28 +105,43 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 type hub struct {
 	relay   *relay.Server
 	control *control.Server
+	door    *doorman
+	limits  RelayLimits
+	drain   time.Duration
 	log     *slog.Logger
+
+	requests *prometheus.CounterVec // of the control plane
+	draining atomic.Bool
 }
 
-func newHub(o RelayOptions, store *control.Store, publicURL string) (*hub, error) {
+func newHub(o RelayOptions, store *control.Store, publicURL string, audit *auditLog) (*hub, error) {
 	log := logger(o.Logger)
-	h := &hub{log: log}
+	h := &hub{log: log, limits: o.Limits, drain: o.Drain, door: newDoorman(o.Limits.Waiting), requests: newRequests()}
+	if o.BehindProxy {
+		h.door.most = 0 // they are all the proxy's
+	}
 	ctl, err := control.New(control.Config{
 		Store: store, PublicURL: publicURL,
 		RelayURL: func() string { return relayURL(publicURL) },
 		Online:   func(id string) bool { return h.relay.Online(id) },
 		Logger:   log,
+		Audit:    audit.logger(log),
 
-		RemoteAddr: remoteAddr(o.BehindProxy),
+		RemoteAddr:  remoteAddr(o.BehindProxy),
+		MaxSessions: o.Limits.Sessions,
 	})
 	if err != nil {
 		return nil, errorf(CodeConfig, "relay", "", "set up control plane: %w", err)
 	}
-	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: publicURL, Keys: ctl.Keys(), Logger: log})
+	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: publicURL, Keys: ctl.Keys(), MaxAge: o.Limits.TokenAge, Logger: log})
 	if err != nil {
 		return nil, errorf(CodeConfig, "relay", "", "set up token verification: %w", err)
 	}
-	rel, err := relay.New(relay.Config{Verifier: verifier, Grace: o.Grace, Logger: log})
+	rel, err := relay.New(relay.Config{
+		Verifier: verifier, Grace: o.Grace, Logger: log,
+		Limits: o.Limits.relay(), RemoteAddr: remoteAddr(o.BehindProxy), HandshakeTimeout: o.Limits.HandshakeTimeout,
+		ClientQueue: int(o.Limits.ClientQueue), Budget: int64(min(o.Limits.QueueBudget, math.MaxInt64)),
+	})
 	if err != nil {
 		return nil, errorf(CodeConfig, "relay", "", "set up relay: %w", err)
 	}
@@ -116,27 +151,46 @@ func newHub(o RelayOptions, store *control.Store, publicURL string) (*hub, error
 
 func (h *hub) handler() http.Handler {
 	m := http.NewServeMux()
-	m.Handle("/", h.control.Handler()) // which answers unknown paths in JSON
+	m.Handle("/", promhttp.InstrumentHandlerCounter(h.requests, h.control.Handler())) // which answers unknown paths in JSON
+	m.HandleFunc("/readyz", h.readyz)
 	m.Handle("/{$}", h.relay)
 	m.Handle("/relay", h.relay)
 	return m
 }
 
 // serve blocks until ctx ends or the listener fails, and returns when every connection
-// has been closed.
-func (h *hub) serve(ctx context.Context, ln net.Listener) error {
+// has been closed: they are told to go elsewhere first, while everything still answers.
+func (h *hub) serve(ctx context.Context, ln net.Listener, doors sideDoors) error {
 	srv := &http.Server{
 		Handler: h.handler(),
 		// Reading a request is bounded; a WebSocket has its own liveness after the upgrade.
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
+		ReadHeaderTimeout: h.limits.HeaderTimeout,
+		ReadTimeout:       3 * h.limits.HeaderTimeout,
+		ConnState:         h.door.note,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 		// WebSockets upgrade HTTP/1.1 connections.
 		Protocols: http1(),
 	}
-	g, gctx := errgroup.WithContext(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx by the drain
+	defer end()
+	g, gctx := errgroup.WithContext(life)
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			h.leave(gctx)
+			end()
+		case <-gctx.Done():
+		}
+		return nil
+	})
+	if doors.metrics != nil {
+		g.Go(func() error { return h.serveSide(gctx, doors.metrics, h.metricsHandler()) })
+	}
+	if doors.pprof != nil {
+		g.Go(func() error { return h.serveSide(gctx, doors.pprof, pprofHandler()) })
+	}
 	g.Go(func() error { return h.control.Run(gctx) })
 	g.Go(func() error { return h.relay.Run(gctx) })
 	g.Go(func() error {
@@ -160,6 +214,16 @@ func (h *hub) serve(ctx context.Context, ln net.Listener) error {
 		return errorf(CodeFailure, "relay", "", "serve: %w", err)
 	}
 	return nil
+}
+
+// leave tells every connection to go elsewhere, and blocks until they have gone or the time
+// for it is over.
+func (h *hub) leave(ctx context.Context) {
+	h.draining.Store(true)
+	h.log.Info("going down", "over", h.drain)
+	ctx, cancel := context.WithTimeout(ctx, h.drain+drainTimeout)
+	defer cancel()
+	h.relay.Drain(ctx, h.drain)
 }
 
 func http1() *http.Protocols {

@@ -23,9 +23,15 @@ func RotateSigningKey(ctx context.Context, o KeyStoreOptions) (SigningRow, error
 		return SigningRow{}, err
 	}
 	defer store.Close()
-	key, err := store.RotateSigningKey(ctx)
+	var key control.SigningKey
+	err = auditLocal(o, control.ActKeyRotated, func() (args []any, err error) {
+		if key, err = store.RotateSigningKey(ctx); err != nil {
+			err = errorf(CodeFailure, "rotate", "", "rotate: %w", err)
+		}
+		return []any{"key", key.ID}, err
+	})
 	if err != nil {
-		return SigningRow{}, errorf(CodeFailure, "rotate", "", "rotate: %w", err)
+		return SigningRow{}, err
 	}
 	return SigningRow{ID: key.ID, Began: key.Began}, nil
 }
@@ -37,7 +43,18 @@ func Backup(ctx context.Context, o KeyStoreOptions, file string) error {
 		return err
 	}
 	defer store.Close()
-	err = store.Backup(ctx, file)
+	return auditLocal(o, actBackup, func() ([]any, error) {
+		return []any{"file", file}, backupError(store.Backup(ctx, file))
+	})
+}
+
+// Acts that are done at the relay's machine only.
+const (
+	actBackup  = "store backed up"
+	actRestore = "store restored"
+)
+
+func backupError(err error) error {
 	if errors.Is(err, control.ErrNoFile) {
 		return errorf(CodeUsage, "backup", "pg_dump copies it, also while relays run", "%w", err)
 	}
@@ -70,7 +87,11 @@ func Restore(ctx context.Context, o KeyStoreOptions, file string) (RestoreResult
 		return RestoreResult{}, err
 	}
 	defer store.Close()
-	r, err := store.Restore(ctx, file)
+	var r control.Restored
+	err = auditLocal(o, actRestore, func() (args []any, err error) {
+		r, err = store.Restore(ctx, file)
+		return []any{"file", file, "keys", r.Keys, "devices", r.Devices, "daemons", r.Daemons}, err
+	})
 	switch {
 	case errors.Is(err, control.ErrNoFile):
 		return RestoreResult{}, errorf(CodeUsage, "restore", "pg_restore puts back what pg_dump has copied", "%w", err)

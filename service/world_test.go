@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -22,23 +23,32 @@ type world struct {
 	relay RelayInfo
 	// stopRelay ends the relay before the test does.
 	stopRelay func() error
+	log       *slog.Logger // of all machines; nil: none
 }
 
 const testTimeout = 30 * time.Second
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*RelayOptions)) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	ready := make(chan RelayInfo, 1)
-	w.stopRelay = w.background("relay", func(ctx context.Context) error {
-		return RunRelay(ctx, RelayOptions{Common: w.common("relay"), Listen: "127.0.0.1:0", Ready: func(i RelayInfo) { ready <- i }}, func(Event) {})
-	})
-	w.relay = receive(t, "relay", ready)
+	w.startRelay(change...)
 	return w
 }
 
+// startRelay starts the relay, also anew.
+func (w *world) startRelay(change ...func(*RelayOptions)) {
+	w.t.Helper()
+	ready := make(chan RelayInfo, 1)
+	o := RelayOptions{Common: w.common("relay"), Listen: "127.0.0.1:0", Ready: func(i RelayInfo) { ready <- i }}
+	for _, c := range change {
+		c(&o)
+	}
+	w.stopRelay = w.background("relay", func(ctx context.Context) error { return RunRelay(ctx, o, func(Event) {}) })
+	w.relay = receive(w.t, "relay", ready)
+}
+
 func (w *world) common(machine string) Common {
-	return Common{StateDir: filepath.Join(w.dir, machine), Program: "culvert test"}
+	return Common{StateDir: filepath.Join(w.dir, machine), Program: "culvert test", Logger: w.log}
 }
 
 // background runs a part until the test ends, and fails the test if it fails.

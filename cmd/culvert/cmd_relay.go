@@ -33,6 +33,10 @@ proxy that does TLS.`,
 	f.StringVar(&o.DB, "db", "", "`STORE` as sqlite:PATH or postgres://USER@HOST/DATABASE (default sqlite:STATE/relay.db)")
 	o.Grace = time.Minute
 	f.Var(span{&o.Grace}, "grace", "how long sessions of a daemon that was lost are kept")
+	f.StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` for Prometheus metrics, /healthz and /readyz, in plain HTTP (default: none)")
+	f.StringVar(&o.Pprof, "pprof", "", "loopback `HOST:PORT` for the profiler (default: none)")
+	f.Var(span{&o.Drain}, "drain", "on SIGTERM, over how much time connections are moved to other relays (default: at once)")
+	addLimits(f, &o.Limits)
 	fd.add(cmd)
 	cmd.RunE = a.runEndless(func(ctx context.Context, _ []string) error {
 		if err := fd.open(); err != nil {
@@ -45,6 +49,12 @@ proxy that does TLS.`,
 		o.Common = c
 		o.Ready = func(i service.RelayInfo) {
 			a.print.note("relay ready at %s (listening on %s)", i.URL, i.Addr)
+			if i.Metrics != "" {
+				a.print.note("metrics at http://%s/metrics", i.Metrics)
+			}
+			if i.Pprof != "" {
+				a.print.note("profiler at http://%s/debug/pprof/", i.Pprof)
+			}
 			if i.FirstRun {
 				a.print.note("first start: the admin API key was written to %s", i.KeyFile)
 				a.print.note("next: culvert relay key create --scope daemon,client --name NAME, then culvert login %s on each machine", i.URL)

@@ -34,17 +34,23 @@ func TestFlags(t *testing.T) {
 	const dashed = "--Gn8qEk1OnR54cLzJTJRSLO1Q83kgX8EuHTza6gvXU" // a public key
 	const hold = 10 * time.Minute
 	const fp = "SHA256:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF"
+	limits := service.DefaultRelayLimits()
+	own := limits
+	own.PerAddress, own.ClientBytes, own.DaemonMessages, own.QueueBudget, own.TokenAge = 7, 10<<20, 0, 2<<30, time.Hour
 	for _, test := range []struct {
 		args string
 		want any
 	}{
+		{"relay --max-per-address 7 --client-rate 10MiB --daemon-messages 0 --queue-budget 2GiB --max-token-age 1h", service.RelayOptions{
+			Common: c, Listen: "127.0.0.1:8443", Grace: time.Minute, Limits: own,
+		}},
 		{"demo", service.DemoOptions{Listen: "127.0.0.1:0"}},
 		{"demo --once --listen 127.0.0.1:8080", service.DemoOptions{Listen: "127.0.0.1:8080", Once: true}},
-		{"relay", service.RelayOptions{Common: c, Listen: "127.0.0.1:8443", Grace: time.Minute}},
+		{"relay", service.RelayOptions{Common: c, Listen: "127.0.0.1:8443", Grace: time.Minute, Limits: limits}},
 		{"relay --listen :443 --public-url https://r.example --tls-cert c.pem --tls-key k.pem --db sqlite:x.db --grace 30s", service.RelayOptions{
-			Common: c, Listen: ":443", PublicURL: "https://r.example", TLSCert: "c.pem", TLSKey: "k.pem", DB: "sqlite:x.db", Grace: 30 * time.Second,
+			Common: c, Listen: ":443", PublicURL: "https://r.example", TLSCert: "c.pem", TLSKey: "k.pem", DB: "sqlite:x.db", Grace: 30 * time.Second, Limits: limits,
 		}},
-		{"relay --listen :80 --behind-proxy", service.RelayOptions{Common: c, Listen: ":80", BehindProxy: true, Grace: time.Minute}},
+		{"relay --listen :80 --behind-proxy", service.RelayOptions{Common: c, Listen: ":80", BehindProxy: true, Grace: time.Minute, Limits: limits}},
 		{"relay key list --db sqlite:x.db", service.KeyStoreOptions{Common: c, DB: "sqlite:x.db"}},
 		{"expose web=3000", service.ExposeOptions{Common: c, Targets: []tunnel.Target{target("web=3000")}, HoldTime: hold}},
 		{"expose --name laptop --replace --pair --hold-time 1h web=3000 ssh=127.0.0.1:22", service.ExposeOptions{

@@ -1,0 +1,154 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+const (
+	auditFile = "audit.log"
+	// auditSize is how large the file gets before it is put aside: some 200,000 acts.
+	auditSize = 50 << 20
+	// auditKept is how many that were put aside are kept, as audit.log.1 (the newest) and so on.
+	auditKept = 9
+)
+
+// auditLog is the audit log of a state directory: a line of JSON for each act. Other processes,
+// such as `culvert relay key create`, may write to it at the same time. It is an io.Writer
+// for a slog handler, which writes one line at a time; its methods may run concurrently.
+type auditLog struct {
+	path string
+	most int64 // bytes
+
+	mu   sync.Mutex // guards what follows
+	file *os.File
+	size int64
+}
+
+// openAudit opens the audit log. Nobody else may read it: it says who talks to whom.
+func openAudit(stateDir string) (*auditLog, error) {
+	l := &auditLog{path: filepath.Join(stateDir, auditFile), most: auditSize}
+	if err := l.open(); err != nil {
+		return nil, errorf(CodeConfig, "audit", "check --state-dir", "open audit log: %w", err)
+	}
+	return l, nil
+}
+
+// logger returns the logger for acts. When it cannot write it complains in log, and whoever
+// acts goes on.
+func (l *auditLog) logger(log *slog.Logger) *slog.Logger {
+	h := slog.NewJSONHandler(l, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		switch {
+		case len(groups) > 0:
+		case a.Key == slog.LevelKey:
+			return slog.Attr{} // they are all alike
+		case a.Key == slog.MessageKey:
+			a.Key = "act"
+		}
+		return a
+	}})
+	return slog.New(loud{h, log})
+}
+
+func (l *auditLog) open() error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close() // failed already
+		return err
+	}
+	l.file, l.size = f, info.Size()
+	return nil
+}
+
+// Write appends one line.
+func (l *auditLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil { // it could not be opened again the last time
+		if err := l.open(); err != nil {
+			return 0, err
+		}
+	}
+	if l.size > 0 && l.size+int64(len(line)) > l.most {
+		if err := l.turn(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := l.file.Write(line)
+	l.size += int64(n)
+	return n, err
+}
+
+// turn puts the file aside and begins another. The caller has mu.
+func (l *auditLog) turn() error {
+	err := l.file.Close()
+	l.file = nil
+	if err != nil {
+		return err
+	}
+	for n := auditKept; n > 1; n-- {
+		if err := os.Rename(fmt.Sprintf("%s.%d", l.path, n-1), fmt.Sprintf("%s.%d", l.path, n)); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
+	if err := os.Rename(l.path, l.path+".1"); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return l.open()
+}
+
+// Close closes the file; what is written later opens it again.
+func (l *auditLog) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return fs.ErrClosed
+	}
+	err := l.file.Close()
+	l.file = nil
+	return err
+}
+
+// loud is the handler of an audit log that does not fail silently.
+type loud struct {
+	slog.Handler
+	log *slog.Logger
+}
+
+func (h loud) Handle(ctx context.Context, r slog.Record) error {
+	err := h.Handler.Handle(ctx, r)
+	if err != nil {
+		h.log.Error("cannot write the audit log", "act", r.Message, "err", err)
+	}
+	return err
+}
+
+// auditLocal does an act at the relay's own machine, past the control plane, by whoever may use
+// its state directory; if it was done, a line about it is written. What cannot be written down
+// is not done.
+func auditLocal(o KeyStoreOptions, act string, do func() (args []any, err error)) error {
+	dir, err := openDir(o.StateDir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	l, err := openAudit(dir.Path())
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	args, err := do()
+	if err == nil {
+		l.logger(logger(o.Logger)).Info(act, append([]any{"remote", "local", "uid", os.Getuid()}, args...)...)
+	}
+	return err
+}
