@@ -39,10 +39,10 @@ func classify(err error) *Error {
 		}
 	}
 	if _, ok := errors.AsType[*url.Error](err); ok || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &Error{Code: CodeRelay, Name: "relay_lost", Err: err}
+		return &Error{Code: CodeRelay, Name: "relay_lost", Err: err, Mend: mendRelay}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return &Error{Code: CodeRelay, Name: "timeout", Err: err}
+		return &Error{Code: CodeRelay, Name: "timeout", Err: err, Mend: mendRelay}
 	}
 	return &Error{Code: CodeFailure, Name: "failure", Err: err}
 }
@@ -174,14 +174,14 @@ func byDial(err error) *Error {
 	if !ok {
 		return nil
 	}
-	e := &Error{Code: CodeRelay, Name: "relay_unreachable", Err: err}
+	e := &Error{Code: CodeRelay, Name: "relay_unreachable", Err: err, Mend: mendRelay}
 	switch de.Hop {
 	case wsconn.HopProxy:
 		e.Code, e.Name, e.Mend = CodeTLS, "proxy", "check HTTPS_PROXY, its user and password, and NO_PROXY"
 	case wsconn.HopTLS:
 		e.Code, e.Name, e.Mend = CodeTLS, "tls", "for a private CA: culvert login --ca-file"
 	case wsconn.HopHTTP:
-		e.Name = "relay_refused"
+		e.Name, e.Mend = "relay_refused", "check the URL; `culvert doctor` says what answers there"
 		if de.Code != "" {
 			e.Name = de.Code
 		}
@@ -199,12 +199,20 @@ func byTLS(err error) *Error {
 	if !unknown && !name && !invalid && !record && !verify && !alert {
 		return nil
 	}
-	e := &Error{Code: CodeTLS, Name: "tls", Err: err}
-	if unknown {
+	e := &Error{Code: CodeTLS, Name: "tls", Err: err, Mend: "`culvert doctor` says what is wrong on the way"}
+	switch {
+	case unknown:
 		e.Mend = "for a private CA: culvert login --ca-file"
+	case name:
+		e.Mend = "use the name that the certificate is for, or ask the relay's operator for one that has this name"
+	case invalid:
+		e.Mend = "check this machine's clock, or ask the relay's operator to renew the certificate"
 	}
 	return e
 }
+
+// mendRelay is what to do when nothing answers.
+const mendRelay = "check that the relay runs and that this machine's network is up; `culvert doctor` finds the hop"
 
 func byNetwork(err error) *Error {
 	op, ok := errors.AsType[*net.OpError](err)
@@ -220,7 +228,7 @@ func byNetwork(err error) *Error {
 	if op.Op == "listen" {
 		return bindError("", err)
 	}
-	return &Error{Code: CodeRelay, Name: "unreachable", Err: err}
+	return &Error{Code: CodeRelay, Name: "unreachable", Err: err, Mend: mendRelay}
 }
 
 func byConfig(err error) *Error {

@@ -124,6 +124,10 @@ func (d *doctor) tell(h Hop, err error) error {
 		return nil
 	}
 	h.Err = classify(err)
+	if h.Err.Mend == mendRelay { // which names this very command
+		e := *h.Err
+		h.Err, e.Mend = &e, "check that the relay runs and that this machine's network is up"
+	}
 	d.report(h)
 	return h.Err
 }

@@ -18,7 +18,7 @@ func eventLine(e service.Event, loc *time.Location, hold time.Duration) string {
 	case service.EventReady:
 		return fmt.Sprintf("%s -> %s   ready (%s)", e.Addr, path(e), roundTrip(e.RTT))
 	case service.EventTargetUnavailable:
-		return fmt.Sprintf("! %s %s: %s", at, path(e), reason(e))
+		return fmt.Sprintf("! %s %s: %s%s", at, path(e), reason(e), mend(e.Mend))
 	case service.EventHeld:
 		return fmt.Sprintf("! %s %s; %s held%s", at, or(e.Reason, "relay lost"), connections(e.Connections), upTo(hold))
 	case service.EventResumed:

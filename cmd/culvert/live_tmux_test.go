@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -55,7 +56,7 @@ func TestWaitLine(t *testing.T) {
 	m.run("resize-window", "-t", m.session, "-x", "100", "-y", "24")
 	m.see(`(?m)^waiting for laptop \(daemon offline\)   \d+m?\d*s$\n*\z`)
 	daemon = expose()
-	m.see(`(?m)^! .* laptop/web: target "web": refused.*\nwaiting for laptop/web \(refused\)   [1-9]\d*s$\n*\z`)
+	m.see(`(?m)^! .* laptop/web: target "web": refused.*\n  try: .*\nwaiting for laptop/web \(refused\)   [1-9]\d*s$\n*\z`)
 	m.keys("C-c")
 	screen = m.see(`(?m)^prompt> *$`)
 	if strings.Contains(screen, "\nwaiting for") {
@@ -80,4 +81,18 @@ func TestWaitLine(t *testing.T) {
 		m.see(`(?m)prompt> *$\n*\z`)
 	}
 	relay.interrupt(t)
+
+	// Something listens there and never answers.
+	ln, err := net.Listen("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	m.keys("clear; culvert doctor --state-dir "+state+"/d", "Enter")
+	m.see(`(?m)^ok    tls .*\nlooking at control plane   [1-9]\d*s$\n*\z`)
+	m.keys("C-c")
+	screen = m.see(`(?m)prompt> *$\n*\z`)
+	if strings.Contains(screen, "looking at") {
+		t.Errorf("the line is still there:\n%s", screen)
+	}
 }
