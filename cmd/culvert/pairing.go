@@ -73,7 +73,11 @@ func (a *app) redeemPairing(ctx context.Context, o service.RedeemOptions) error 
 		a.print.note("it exposes nothing to this machine now")
 		return nil
 	}
-	a.print.note("this machine may reach %s; paste:", strings.Join(p.Targets, ", "))
+	next := ""
+	if a.tty.out { // else the command is for a script, and does not follow here
+		next = "; paste:"
+	}
+	a.print.note("this machine may reach %s%s", strings.Join(p.Targets, ", "), next)
 	a.print.data("culvert forward %s %s", p.Daemon, strings.Join(p.Targets, " "))
 	return nil
 }

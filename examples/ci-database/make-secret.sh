@@ -5,5 +5,5 @@ set -eu
 umask 077
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
-printf '%s\n' "$CODE" | culvert pair - --state-dir "$state" --relay "$RELAY" >/dev/null
+printf '%s\n' "${CODE:?say the code of \`culvert pair\`}" | culvert pair - --state-dir "$state" --relay "${RELAY:?say where the relay is, such as https://relay.example.org}" >/dev/null
 tar -C "$state" -cz identity.key known_daemons | base64

@@ -3,6 +3,6 @@
 # the code from there in CODE and the relay's URL in RELAY.
 set -eu
 if [ -n "${CODE:-}" ]; then
-	printf '%s\n' "$CODE" | culvert pair - --relay "$RELAY" >/dev/null
+	printf '%s\n' "$CODE" | culvert pair - --relay "${RELAY:?say where the relay is, such as https://relay.example.org}" >/dev/null
 fi
 exec culvert forward "${DAEMON:-laptop}" "${LOCAL:-8080}:web" "$@"

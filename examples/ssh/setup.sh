@@ -6,7 +6,7 @@ set -eu
 name=${DAEMON:-box}
 config=${SSH_CONFIG:-$HOME/.ssh/config}
 if [ -n "${CODE:-}" ]; then
-	printf '%s\n' "$CODE" | culvert pair - --relay "$RELAY" >/dev/null
+	printf '%s\n' "$CODE" | culvert pair - --relay "${RELAY:?say where the relay is, such as https://relay.example.org}" >/dev/null
 fi
 mkdir -p -m 700 "$(dirname "$config")"
 if ! grep -qxF "Host $name" "$config" 2>/dev/null; then
