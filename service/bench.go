@@ -154,11 +154,11 @@ func (b *bench) explain(err error) error {
 	}
 	switch st.Status {
 	case tunnel.StatusUnsupported:
-		return errorf(CodeFailure, "unsupported", "update culvert on the daemon's machine", "the daemon's culvert is too old to be measured: %w", err)
+		return errorf(CodeFailure, "unsupported", "update culvert on the daemon's machine", "the daemon's culvert is too old to be measured")
 	case tunnel.StatusBusy:
-		return errorf(CodeDaemon, "busy", "try again in a minute", "the daemon is busy with other measurements: %w", err)
+		return errorf(CodeDaemon, "busy", "try again in a minute", "the daemon is busy with other measurements")
 	case tunnel.StatusDenied:
-		return errorf(CodeRefused, string(mux.RefuseNotAuthorized), "ask the daemon's owner to grant a target", "the daemon lets this machine reach nothing: %w", err)
+		return errorf(CodeRefused, string(mux.RefuseNotAuthorized), "ask the daemon's owner to grant a target", "the daemon lets this machine reach nothing")
 	}
 	return e
 }
@@ -225,7 +225,7 @@ func (b *bench) ping(ctx context.Context, length time.Duration) (RoundTrips, err
 }
 
 // errStuck: a step has taken much longer than planned.
-var errStuck = errorf(CodeRelay, "timeout", "", "nothing came through the tunnel any more")
+var errStuck = errorf(CodeRelay, "timeout", mendRelay, "nothing came through the tunnel any more")
 
 // because puts the reason of a context that has ended in the place of what it led to.
 func because(ctx context.Context, err error) error {

@@ -37,6 +37,13 @@ func TestLive(t *testing.T) {
 				t.Errorf("%s: %q, want %q", what, got, want)
 			}
 		}
+		set := func(change func(*live)) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			change(&p.live)
+		}
+		width := func(n int) { set(func(l *live) { l.width = func() int { return n } }) }
+		foreground := func(is bool) { set(func(l *live) { l.foreground = func() bool { return is } }) }
 		p.wait("a", "waiting for a")
 		expect("a short wait", liveDelay-1, "")
 		expect("a longer one", 1, "\rwaiting for a\x1b[J\r")
@@ -51,14 +58,14 @@ func TestLive(t *testing.T) {
 		expect("a question", 5*liveTick, "\r\x1b[JWell? ")
 		p.pause(false)
 		expect("its answer", 0, "\rwaiting for a (r?de)   6s   (and 1 more)\x1b[J\r")
-		p.live.width = func() int { return 12 }
+		width(12)
 		expect("narrow", liveTick, "\rwaiting for\x1b[J\r")
-		p.live.width = func() int { return 0 }
+		width(0)
 		expect("no room at all", liveTick, "\r\x1b[J\r")
-		p.live.width = func() int { return 80 }
-		p.live.foreground = func() bool { return false }
+		width(80)
+		foreground(false)
 		expect("in the background", 3*liveTick, "")
-		p.live.foreground = func() bool { return true }
+		foreground(true)
 		p.done("a")
 		expect("the other one", 0, "\rwaiting for b   10s\x1b[J\r")
 		p.done("nothing")
