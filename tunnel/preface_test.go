@@ -108,6 +108,7 @@ func TestStatusWords(t *testing.T) {
 func FuzzReadRequest(f *testing.F) {
 	f.Add([]byte("\x01\x01\x00\x03web"))
 	f.Add([]byte("\x01\x02\x00\x0alan/h:1234"))
+	f.Add([]byte("\x01\x03\x00\x04echo"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
 		req, err := readRequest(r)
