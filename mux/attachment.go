@@ -37,6 +37,7 @@ type attachment struct {
 	tails        int       // how often that was asked without progress
 	probing      bool      // a PROBE is unanswered
 	nonce        uint64
+	probes       int // sent
 	probeAt      time.Time
 	rtt, minRTT  time.Duration
 }
@@ -54,7 +55,7 @@ func (l *link) begin() (attempt, received, limit uint64, err error) {
 	}
 	old := l.detachLocked(ErrReplaced)
 	l.attempt++
-	l.limitSent = max(l.limitSent, l.received+uint64(l.window))
+	l.tellLimit()
 	l.ackSent = l.received
 	if l.state == StateHeld {
 		l.setState(StateResuming)
@@ -103,6 +104,7 @@ func (l *link) attach(attempt uint64, c Carrier, received, limit uint64) (*attac
 	att.max = min(att.max, maxMessage)
 	att.up, att.resumes, _ = c.Path()
 	l.att = att
+	l.tune.restart()
 	if l.state != StateConnecting || !l.doubtful {
 		l.live()
 	}

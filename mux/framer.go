@@ -31,9 +31,10 @@ const (
 //
 // It also adds what yamux lacks: a reset, by injecting RST frames in both directions between frames.
 type framer struct {
-	l      *link
-	parity uint32 // of the ids of streams that the peer opens
-	refuse bool   // the peer may open none
+	l            *link
+	streamWindow int    // the largest window of a stream
+	parity       uint32 // of the ids of streams that the peer opens
+	refuse       bool   // the peer may open none
 
 	count atomic.Int32 // open streams
 
@@ -55,8 +56,8 @@ type framer struct {
 	skip int            // bytes of a body to drop
 }
 
-func newFramer(l *link, client bool) *framer {
-	f := &framer{l: l, parity: 1, refuse: client, streams: make(map[uint32]*Stream)}
+func newFramer(l *link, client bool, streamWindow int) *framer {
+	f := &framer{l: l, streamWindow: streamWindow, parity: 1, refuse: client, streams: make(map[uint32]*Stream)}
 	if client {
 		f.parity = 0
 	}
@@ -78,7 +79,15 @@ func (f *framer) Write(p []byte) (int, error) {
 	if s == nil {
 		return len(p), nil // reset, or over on both sides: the peer would not know it either
 	}
-	if err := f.l.append(p, nil, 0); err != nil {
+	h := [frameHeader]byte(p)
+	if h[1] == frameWindow && flags&flagRST == 0 {
+		length, say := f.grant(s, binary.BigEndian.Uint32(h[8:]), flags == 0)
+		if !say {
+			return len(p), nil
+		}
+		binary.BigEndian.PutUint32(h[8:], length)
+	}
+	if err := f.l.append(h[:], nil, 0); err != nil {
 		return 0, err
 	}
 	if flags&flagFIN != 0 {

@@ -124,6 +124,9 @@ func (f *framer) inbound() error {
 		s.established = true
 		s.releaseOpen()
 	}
+	if s.credit.received += uint64(size); s.credit.received > s.credit.told {
+		return protocolError("stream %d has %d bytes, at most %d were asked for", id, s.credit.received, s.credit.told)
+	}
 	if flags&flagRST != 0 {
 		f.gone(s, true)
 	} else {

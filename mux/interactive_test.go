@@ -18,9 +18,9 @@ func TestKeystrokeBesideBulk(t *testing.T) {
 		most   time.Duration // median round trip of a keystroke
 		atRate float64       // part of the path's rate that bulk must reach
 	}{
-		{"60 MB/s, 100 ms", &muxtest.Shape{Rate: 60e6, Latency: 50 * time.Millisecond}, 180 * time.Millisecond, 0.75}, // the stream's window is the bound
-		{"10 MB/s, 20 ms", &muxtest.Shape{Rate: 10e6, Latency: 10 * time.Millisecond}, 80 * time.Millisecond, 0.85},
-		{"1 MB/s, 40 ms", &muxtest.Shape{Rate: 1e6, Latency: 20 * time.Millisecond}, 450 * time.Millisecond, 0.85},
+		{"60 MB/s, 100 ms", &muxtest.Shape{Rate: 60e6, Latency: 50 * time.Millisecond}, 130 * time.Millisecond, 0.9},
+		{"10 MB/s, 20 ms", &muxtest.Shape{Rate: 10e6, Latency: 10 * time.Millisecond}, 40 * time.Millisecond, 0.85},
+		{"1 MB/s, 40 ms", &muxtest.Shape{Rate: 1e6, Latency: 20 * time.Millisecond}, 130 * time.Millisecond, 0.85},
 	}
 	for _, p := range paths {
 		t.Run(p.name, func(t *testing.T) {

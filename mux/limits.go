@@ -19,24 +19,27 @@ const (
 	probeSilence = 5 * time.Second  // silence while something is waiting, until PROBE
 	deadSilence  = 9 * time.Second  // the same, until the carrier is called dead: under 10 s
 	idleProbe    = 15 * time.Second // silence with nothing waiting, until PROBE: dead at 24 s, under 30 s
+	firstProbes  = 4                // round trips that are measured at the start
+	probeAgain   = 10 * time.Second // what is sent with nothing in flight measures the round trip again after so long
 	maxPathDown  = 90 * time.Second // how long a path's word "down" is believed: beyond the relay's grace of 60 s
 	ackDelay     = 40 * time.Millisecond
 	tailDelay    = 200 * time.Millisecond // on top of three round trips: unacknowledged data asks what has arrived
 	closeLinger  = 3 * time.Second        // how long an end waits for the peer to acknowledge what was written
 	closeBlocked = time.Second            // how long the end's last message may take before the carrier is closed anyway
-	rttFloor     = 2 * time.Millisecond   // window tuning takes no round trip for shorter: on loopback scheduling rules
 	syncInterval = 5 * time.Millisecond   // gaps are reported at most once per round trip, and not faster than this
 
-	DefaultWindowMin = 256 << 10 // what a link's receiver first lets the peer send ahead
-	DefaultWindowMax = 16 << 20  // what that may grow to; also the most that a link keeps for sending again
-	maxUnsent        = 128 << 10 // what may wait between yamux and the carrier: more would delay a keystroke behind bulk
-	maxPeerFrame     = 64 << 10  // the largest that a peer may make its turn: a frame is kept until all of it is there
-	maxFrameBody     = 32 << 10  // one stream's turn in bytes: small enough to interleave, large enough to fill messages
+	DefaultWindowMin = 256 << 10    // what a link's receiver first lets the peer send ahead, or less if less is wanted
+	leastWindow      = 64 << 10     // what it may shrink to on a slow path
+	DefaultWindowMax = 16 << 20     // what that may grow to; also the most that a link keeps for sending again
+	maxUnsent        = 128 << 10    // what may wait before the carrier: more would delay a keystroke behind bulk
+	leastUnsent      = 32 << 10     // the same, on a slow path
+	maxPeerFrame     = 64 << 10     // the largest that a peer may make its turn: a frame is kept until all of it is there
+	maxFrameBody     = 32<<10 - 128 // one stream's turn in bytes: small enough to interleave, large enough to fill messages
 
-	DefaultStreamWindow = 8 << 20 // what one stalled stream can hold in the receiver; yamux lets 3/4 be in flight: 60 MB/s at 100 ms
-	acceptBacklog       = 1024    // streams that the peer has opened and nobody has accepted yet; more are reset
-	maxStreams          = 1 << 14 // streams of one link at once; more are reset
-	maxControl          = 1 << 20 // bytes of control frames beyond what a link may keep; a peer that causes more is hostile
+	DefaultStreamWindow = 24 << 20 // the most that one stalled stream can hold in the receiver, if the link was that fast; half of it in flight is not stopped: 120 MB/s at 100 ms
+	acceptBacklog       = 1024     // streams that the peer has opened and nobody has accepted yet; more are reset
+	maxStreams          = 1 << 14  // streams of one link at once; more are reset
+	maxControl          = 1 << 20  // bytes of control frames beyond what a link may keep; a peer that causes more is hostile
 	streamLinger        = 30 * time.Second
 	yamuxForever        = 10000 * time.Hour // yamux's own timeouts must never fire: a held link is silent for long
 

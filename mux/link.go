@@ -66,8 +66,7 @@ type link struct {
 	ackDue    time.Time
 	window    int
 	windowMax int
-	tuneFrom  uint64 // window tuning: since tuneAt, received has grown from here
-	tuneAt    time.Time
+	tune      tuner // finds window
 
 	// Carrier.
 	att      *attachment
@@ -143,6 +142,13 @@ func (l *link) status() Status {
 		s.RTT, s.MinRTT = l.att.rtt, l.att.minRTT
 	}
 	return s
+}
+
+// currentWindow is the receiving window in bytes.
+func (l *link) currentWindow() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.window
 }
 
 // setState notes a state's beginning. mu is held.

@@ -212,31 +212,3 @@ func TestBackpressureHalvesTheWindow(t *testing.T) {
 		t.Errorf("after back pressure: window %d of at most %d, want half of 1 MiB", l.window, l.windowMax)
 	}
 }
-
-func TestWindowGrowsOnFastPathsOnly(t *testing.T) {
-	grow := func(rtt time.Duration, pause time.Duration) int {
-		l, att := attachedLink(t)
-		att.minRTT = rtt
-		l.tuneAt = time.Now()
-		now := l.tuneAt
-		chunk := strings.Repeat("x", 16<<10)
-		for range 200 {
-			now = now.Add(pause)
-			l.mu.Lock()
-			l.limitSent = l.received + uint64(l.window)
-			att.lastReceive = now
-			_, err := l.onData(att, l.received, []byte(chunk))
-			l.mu.Unlock()
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		return l.window
-	}
-	if w := grow(50*time.Millisecond, time.Millisecond); w != 1<<20 {
-		t.Errorf("16 MB/s at 50 ms: window %d, want the largest", w)
-	}
-	if w := grow(5*time.Millisecond, 10*time.Millisecond); w != 64<<10 {
-		t.Errorf("1.6 MB/s at 5 ms: window %d, want the smallest", w)
-	}
-}

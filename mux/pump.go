@@ -6,7 +6,7 @@ import (
 )
 
 // maxMessage is the largest message that a link makes, whatever a carrier would take.
-const maxMessage = 65508
+const maxMessage = 65400
 
 // minMessage is the smallest largest message that a carrier must take: HELLO and WELCOME have to fit.
 const minMessage = 4 << 10
@@ -122,10 +122,11 @@ func (l *link) compose(att *attachment, b []byte) []byte {
 		att.wantProbeAck = false
 		b = appendProbeAck(b, att.probeAck, l.received)
 	}
-	if att.wantProbe {
+	if att.wantProbe || data && !att.probing && l.sent == l.buf.start && now.Sub(att.probeAt) > probeAgain {
 		att.wantProbe = false
 		att.probing = true
 		att.nonce++
+		att.probes++
 		att.probeAt = now
 		l.startWaitingAt(now)
 		b = appendProbe(b, att.nonce, l.sent)
@@ -151,6 +152,13 @@ func (l *link) tellReceived(att *attachment) (received, limit uint64) {
 	att.wantAck = false
 	l.ackDue = time.Time{}
 	l.ackSent = l.received
-	l.limitSent = max(l.limitSent, l.received+uint64(l.window))
+	l.tellLimit()
 	return l.received, l.limitSent
+}
+
+// tellLimit sets the limit that the peer is about to be told: once told it holds, also when the window has shrunk since. mu
+// is held.
+func (l *link) tellLimit() {
+	l.limitSent = max(l.limitSent, l.received+uint64(l.window))
+	l.tune.tell(l.limitSent)
 }

@@ -116,8 +116,10 @@ func (l *link) onData(att *attachment, offset uint64, p []byte) ([]byte, error) 
 	if att.gapAt != 0 && l.received >= att.gapAt {
 		att.gapAt, att.wantSync = 0, false
 	}
-	l.tune(att)
-	if l.received-l.ackSent >= uint64(l.window)/4 {
+	if w := l.tune.data(end, att.lastReceive, att.minRTT); w > 0 {
+		l.window = min(max(int(w), min(l.windowMin, leastWindow)), l.windowMax)
+	}
+	if l.received-l.ackSent >= l.tune.ackEvery(l.window) {
 		att.wantAck = true
 	} else if l.ackDue.IsZero() {
 		l.ackDue = att.lastReceive.Add(ackDelay)
@@ -133,19 +135,6 @@ func (l *link) gap(att *attachment, offset uint64) {
 		att.wantSync = true
 		l.arm(att.syncAt)
 	}
-}
-
-// tune doubles the window when the peer has filled it within two round trips: it could have sent more. The round trip is
-// the shortest measured, because a queue on the way makes the others long and the window would feed the queue.
-func (l *link) tune(att *attachment) {
-	if l.received-l.tuneFrom < uint64(l.window) {
-		return
-	}
-	now := att.lastReceive
-	if att.minRTT > 0 && l.window < l.windowMax && now.Sub(l.tuneAt) <= 2*max(att.minRTT, rttFloor) {
-		l.window = min(2*l.window, l.windowMax)
-	}
-	l.tuneFrom, l.tuneAt = l.received, now
 }
 
 // onAck releases what the peer has.
@@ -194,6 +183,9 @@ func (l *link) onProbeAck(att *attachment, r record) error {
 	att.rtt = max(att.lastReceive.Sub(att.probeAt), time.Nanosecond)
 	if att.minRTT == 0 || att.rtt < att.minRTT {
 		att.minRTT = att.rtt
+	}
+	if att.probes < firstProbes {
+		att.wantProbe = true // one alone may have met a busy scheduler
 	}
 	l.progress(att)
 	return nil

@@ -114,9 +114,9 @@ func (l *link) giveUp(q *roomQueue, w *waiter) {
 // held.
 func (l *link) roomFor(n int) (ok bool, victim *link) {
 	pending := int(l.buf.end-l.sent) + l.reserved
-	unsent := maxUnsent
+	unsent := min(max(int(l.peerLimit-l.buf.start)/4, leastUnsent), maxUnsent) // a quarter of what may be in flight
 	if n <= smallWrite {
-		unsent += maxUnsent / 2 // a keystroke need not wait for bulk to drain
+		unsent += unsent / 2 // a keystroke need not wait for bulk to drain
 	}
 	if pending > 0 && pending+n > unsent {
 		return false, nil

@@ -34,16 +34,16 @@ type yamuxStream interface {
 
 // newSession starts yamux on a link. It runs two goroutines, which end with the link; stop waits for them.
 func newSession(l *link, client bool, streamWindow int) (*Session, error) {
-	f := newFramer(l, client)
+	f := newFramer(l, client, streamWindow)
 	l.mu.Lock() // the link may be listed already
 	l.streams = func() int { return int(f.count.Load()) }
 	l.mu.Unlock()
 	cfg := yamux.DefaultConfig()
 	cfg.EnableKeepAlive = false // liveness is the link's, and a held link is silent for long
 	cfg.ConnectionWriteTimeout = yamuxForever
-	cfg.StreamOpenTimeout = 0  // never: a link may be held when a stream is opened
-	cfg.StreamCloseTimeout = 0 // never: Stream.Close has its own
-	cfg.MaxStreamWindowSize = uint32(streamWindow)
+	cfg.StreamOpenTimeout = 0                          // never: a link may be held when a stream is opened
+	cfg.StreamCloseTimeout = 0                         // never: Stream.Close has its own
+	cfg.MaxStreamWindowSize = 2 * uint32(streamWindow) // the framer passes on half of it at most
 	cfg.AcceptBacklog = acceptBacklog
 	cfg.LogOutput = nil
 	cfg.Logger = log.New(slogWriter{l.log}, "", 0)

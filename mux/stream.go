@@ -34,7 +34,8 @@ type Stream struct {
 
 	// Guarded by the framer's mu.
 	window      int64 // what the peer lets us send
-	established bool  // the opening was acknowledged
+	credit      credit
+	established bool // the opening was acknowledged
 	holdsOpen   bool
 	localFIN    bool
 	linger      *time.Timer
@@ -51,7 +52,7 @@ type Stream struct {
 
 func newStream(f *framer, id uint32) *Stream {
 	return &Stream{
-		f: f, id: id, waiter: newWaiter(), window: initialStreamWindow,
+		f: f, id: id, waiter: newWaiter(), window: initialStreamWindow, credit: newCredit(),
 		aborted: make(chan struct{}), closing: make(chan struct{}),
 	}
 }
@@ -71,6 +72,9 @@ func (s *Stream) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.ys.Read(p)
+	if n > 0 {
+		s.f.consumed(s, n)
+	}
 	if err == nil {
 		s.shrink(n, len(p))
 		return n, nil

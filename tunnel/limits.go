@@ -68,6 +68,6 @@ const (
 	// bigBuffer is taken while reads fill more than that. Few and large reads
 	// are what makes bulk fast, small idle buffers are what makes thousands of
 	// idle connections cheap.
-	smallBuffer = 8 << 10
-	bigBuffer   = 128 << 10
+	smallBuffer = 4 << 10
+	bigBuffer   = 128<<10 - 512
 )
