@@ -30,7 +30,7 @@ const (
 
 const (
 	// maxMeasures bounds the measuring streams of all clients at a daemon; more are answered
-	// busy. One `culvert bench` has two at a time.
+	// busy. One `culvert bench` has two at a time. The README tells the numbers.
 	maxMeasures = 8
 	// measureTimeout bounds one measuring stream; so does MaxMeasured, in bytes each way.
 	measureTimeout = 90 * time.Second
