@@ -41,6 +41,7 @@ type exposure struct {
 	running     bool       // links and daemon are there
 	name        string
 	presence    endpoint.Presence
+	tried       unreachable
 	online      bool
 	since       time.Time // when online changed
 	offlineCode Code      // why it is not, as it was told last
@@ -288,6 +289,7 @@ func (x *exposure) state(s endpoint.DaemonState) {
 		x.m.log.Info("relay", "online", s.Online, "code", e.Name, "err", s.Err)
 	}
 	x.mu.Lock()
+	x.tried.note(s.Relay, s.Err, out.Time)
 	id, was, told := x.presence.DaemonID, x.online, x.offlineCode
 	out.Name = x.name
 	if x.online = s.Online; was != s.Online {

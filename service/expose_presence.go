@@ -16,6 +16,7 @@ import (
 func (x *exposure) connect(ctx context.Context) (endpoint.Presence, error) {
 	resp, err := x.api.Register(ctx, api.RegisterRequest{
 		IdentityPublicKey: x.m.identity.PublicKey(), Name: x.called(), Replace: x.o.Replace,
+		Unreachable: x.unreachable(),
 	})
 	if err != nil {
 		if p, ok := x.lastPresence(); ok && !isVerdict(err) {
@@ -44,6 +45,13 @@ func (x *exposure) called() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.name
+}
+
+// unreachable are the relays that have just been tried in vain.
+func (x *exposure) unreachable() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.tried.urls(time.Now())
 }
 
 // isVerdict tells a control plane's answer from its being out of reach.

@@ -169,6 +169,7 @@ type RelayOptions struct {
 	Common
 	Listen      string // host:port; port 0 takes any
 	PublicURL   string // what clients and daemons are told; empty: derived from the listener, loopback only
+	NodeURL     string // of this node alone, where several share a store; empty: PublicURL
 	TLSCert     string
 	TLSKey      string
 	BehindProxy bool   // serve plain HTTP on a non-loopback address: a proxy in front does TLS

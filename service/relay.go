@@ -33,6 +33,8 @@ const (
 	shutdownTimeout = 5 * time.Second
 	// drainTimeout is how long the last connection that was told to go may take.
 	drainTimeout = 5 * time.Second
+	// drainNotice bounds how long a stopping node tries to tell the others.
+	drainNotice = 2 * time.Second
 )
 
 // RunRelay serves the data plane and the control plane on one listener until ctx ends.
@@ -78,12 +80,21 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		return err
 	}
 	defer audit.Close()
-	h, err := newHub(o, store, publicURL, audit)
+	node, err := newNode(o, store, publicURL)
+	if err != nil {
+		return err
+	}
+	h, err := newHub(o, store, publicURL, audit, node)
 	if err != nil {
 		return err
 	}
 	if tlsConfig != nil {
 		ln = tls.NewListener(wsconn.NewListener(ln), tlsConfig) // below TLS: one write per message
+	}
+	if node != nil {
+		if err := node.Join(ctx); err != nil { // before the first daemon can be sent here
+			return errorf(CodeConfig, "store", "", "%w", err)
+		}
 	}
 	info := RelayInfo{
 		URL: publicURL, Addr: ln.Addr().String(),
@@ -105,6 +116,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 type hub struct {
 	relay   *relay.Server
 	control *control.Server
+	node    *control.Node // nil: there is no other
 	door    *doorman
 	limits  RelayLimits
 	drain   time.Duration
@@ -114,14 +126,14 @@ type hub struct {
 	draining atomic.Bool
 }
 
-func newHub(o RelayOptions, store *control.Store, publicURL string, audit *auditLog) (*hub, error) {
+func newHub(o RelayOptions, store *control.Store, publicURL string, audit *auditLog, node *control.Node) (*hub, error) {
 	log := logger(o.Logger)
-	h := &hub{log: log, limits: o.Limits, drain: o.Drain, door: newDoorman(o.Limits.Waiting), requests: newRequests()}
+	h := &hub{node: node, log: log, limits: o.Limits, drain: o.Drain, door: newDoorman(o.Limits.Waiting), requests: newRequests()}
 	if o.BehindProxy {
 		h.door.most = 0 // they are all the proxy's
 	}
 	ctl, err := control.New(control.Config{
-		Store: store, PublicURL: publicURL,
+		Store: store, PublicURL: publicURL, Node: node,
 		RelayURL: func() string { return relayURL(publicURL) },
 		Online:   func(id string) bool { return h.relay.Online(id) },
 		Logger:   log,
@@ -137,11 +149,15 @@ func newHub(o RelayOptions, store *control.Store, publicURL string, audit *audit
 	if err != nil {
 		return nil, errorf(CodeConfig, "relay", "", "set up token verification: %w", err)
 	}
-	rel, err := relay.New(relay.Config{
+	cfg := relay.Config{
 		Verifier: verifier, Grace: o.Grace, Logger: log,
 		Limits: o.Limits.relay(), RemoteAddr: remoteAddr(o.BehindProxy), HandshakeTimeout: o.Limits.HandshakeTimeout,
 		ClientQueue: int(o.Limits.ClientQueue), Budget: int64(min(o.Limits.QueueBudget, math.MaxInt64)),
-	})
+	}
+	if node != nil {
+		cfg.Changed, cfg.Others = node.Changed, true
+	}
+	rel, err := relay.New(cfg)
 	if err != nil {
 		return nil, errorf(CodeConfig, "relay", "", "set up relay: %w", err)
 	}
@@ -193,6 +209,9 @@ func (h *hub) serve(ctx context.Context, ln net.Listener, doors sideDoors) error
 	}
 	g.Go(func() error { return h.control.Run(gctx) })
 	g.Go(func() error { return h.relay.Run(gctx) })
+	if h.node != nil {
+		g.Go(func() error { return h.node.Run(gctx, h.relay) })
+	}
 	g.Go(func() error {
 		err := srv.Serve(ln)
 		if errors.Is(err, http.ErrServerClosed) {
@@ -221,6 +240,9 @@ func (h *hub) serve(ctx context.Context, ln net.Listener, doors sideDoors) error
 func (h *hub) leave(ctx context.Context) {
 	h.draining.Store(true)
 	h.log.Info("going down", "over", h.drain)
+	if h.node != nil {
+		h.leaveNodes(ctx) // first: who is told to go asks where to
+	}
 	ctx, cancel := context.WithTimeout(ctx, h.drain+drainTimeout)
 	defer cancel()
 	h.relay.Drain(ctx, h.drain)
@@ -261,14 +283,7 @@ func relayTLS(o RelayOptions) (*tls.Config, error) {
 // named without being told how others see it.
 func relayPublicURL(o RelayOptions, addr net.Addr, withTLS bool) (string, error) {
 	if o.PublicURL != "" {
-		u, err := url.Parse(o.PublicURL)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-			return "", errorf(CodeUsage, "public_url", "write it as https://relay.example.org", "--public-url %q is not a base URL", o.PublicURL)
-		}
-		if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
-			return "", errorf(CodeUsage, "public_url", "use https://", "--public-url %q is without TLS", o.PublicURL)
-		}
-		return u.Scheme + "://" + u.Host, nil
+		return checkBaseURL("public_url", "--public-url", o.PublicURL)
 	}
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
@@ -282,6 +297,18 @@ func relayPublicURL(o RelayOptions, addr net.Addr, withTLS bool) (string, error)
 		scheme = "https"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port), nil
+}
+
+// checkBaseURL checks a URL that others are told and returns it without a path.
+func checkBaseURL(name, flag, text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return "", errorf(CodeUsage, name, "write it as https://relay.example.org", "%s %q is not a base URL", flag, text)
+	}
+	if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
+		return "", errorf(CodeUsage, name, "use https://", "%s %q is without TLS", flag, text)
+	}
+	return u.Scheme + "://" + u.Host, nil
 }
 
 // relayURL is the WebSocket URL of the relay behind a public URL.

@@ -40,14 +40,27 @@ type lab struct {
 // newLab starts the relay and makes a daemon's machine known to it.
 func newLab(t *testing.T, bin string) *lab {
 	t.Helper()
+	l := emptyLab(t, bin)
+	l.startRelay()
+	l.enrol("--state-dir", l.path("relay"))
+	return l
+}
+
+// emptyLab has no relay yet.
+func emptyLab(t *testing.T, bin string) *lab {
+	t.Helper()
 	l := &lab{t: t, bin: bin, dir: t.TempDir()}
 	l.daemonRoute, l.clientRoute = newRoute(t, &l.addr), newRoute(t, &l.addr)
 	l.certify()
-	l.startRelay()
-	key := l.call(nil, "relay", "key", "create", "--state-dir", l.path("relay"), "--scope", "daemon")
+	return l
+}
+
+// enrol makes the daemon's machine known to the relay whose store the flags name.
+func (l *lab) enrol(store ...string) {
+	l.t.Helper()
+	key := l.call(nil, append([]string{"relay", "key", "create", "--scope", "daemon,client"}, store...)...)
 	l.write("api.key", key)
 	l.call(l.via(l.daemonRoute), "login", labURL, "--state-dir", l.path("daemon"), "--key-file", l.path("api.key"), "--ca-file", l.path("ca.pem"))
-	return l
 }
 
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
@@ -152,7 +165,7 @@ func (l *lab) certify() {
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "relay"},
 		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		DNSNames: []string{"relay.test"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: []string{"relay.test", "*.relay.test"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -38,6 +38,7 @@ type told struct {
 	Event       string
 	Target      string
 	Addr        string
+	Relay       string
 	Reason      string
 	Connections int
 }

@@ -143,7 +143,7 @@ func (r *route) serve(machine *net.TCPConn) {
 		abort(machine)
 		return
 	}
-	c, err := r.relay.dial()
+	c, err := r.relay.dial(req.Host)
 	if err != nil {
 		abort(machine)
 		return
@@ -233,26 +233,48 @@ func abort(c *net.TCPConn) {
 	_ = c.Close()
 }
 
-// relayAddr is where the relay listens now: each start takes another port.
+// relayAddr is where the relays listen now, by the host names of their URLs: each start
+// takes another port.
 type relayAddr struct {
-	mu   sync.Mutex
-	addr string // guarded by mu; empty: nowhere
+	mu    sync.Mutex
+	addrs map[string][]string // guarded by mu; none: nowhere
+	turn  int                 // guarded by mu
 }
 
+// set says where the relay is that labURL names; empty: nowhere.
 func (a *relayAddr) set(addr string) {
+	if addr == "" {
+		a.setHost("relay.test")
+	} else {
+		a.setHost("relay.test", addr)
+	}
+}
+
+// setHost says where a host name leads to: to each of the addresses in turn.
+func (a *relayAddr) setHost(host string, addrs ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.addr = addr
+	if a.addrs == nil {
+		a.addrs = map[string][]string{}
+	}
+	a.addrs[host] = addrs
 }
 
 var errNoRelay = errors.New("the relay is down")
 
-func (a *relayAddr) dial() (net.Conn, error) {
+// dial connects with what a URL's host and port lead to.
+func (a *relayAddr) dial(hostPort string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
-	addr := a.addr
+	addrs := a.addrs[host]
+	a.turn++
+	turn := a.turn
 	a.mu.Unlock()
-	if addr == "" {
+	if len(addrs) == 0 {
 		return nil, errNoRelay
 	}
-	return net.Dial("tcp", addr)
+	return net.Dial("tcp", addrs[turn%len(addrs)])
 }

@@ -31,6 +31,7 @@ func TestChaos(t *testing.T) {
 		"daemon dies":        chaosDaemonDies,
 		"held":               chaosHeld,
 		"stall":              chaosStall,
+		"nodes":              chaosNodes,
 		"client's dead path": func(t *testing.T, bin string) { chaosDead(t, bin, "client") },
 		"daemon's dead path": func(t *testing.T, bin string) { chaosDead(t, bin, "daemon") },
 	} {

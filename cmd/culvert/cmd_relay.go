@@ -17,16 +17,23 @@ func newRelayCmd(a *app) *cobra.Command {
 		Short: "Run relay and control plane",
 		Long: `Runs relay and control plane behind one listener. The first start makes an admin API
 key and writes it to STATE/admin.key. Plain HTTP is served on loopback only, or behind a
-proxy that does TLS.`,
+proxy that does TLS.
+
+Several machines share the work as nodes when they share a store in PostgreSQL: each with a
+--node-url of its own, all with one --public-url, which may lead to any of them. Daemons and
+clients of a node that fails go to the others, and their connections go on.`,
 		Example: `  culvert relay                     # on loopback, to try it
   culvert relay --listen :443 --public-url https://relay.example.org --tls-cert cert.pem --tls-key key.pem
-  culvert relay --listen 10.0.0.5:8443 --public-url https://relay.example.org --behind-proxy`,
+  culvert relay --listen 10.0.0.5:8443 --public-url https://relay.example.org --behind-proxy
+  culvert relay --listen :443 --public-url https://relay.example.org --node-url https://n1.relay.example.org \
+    --db postgres://culvert@db.example.org/culvert --tls-cert cert.pem --tls-key key.pem`,
 		Args: subcommandArgs,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:8443", "`HOST:PORT` to listen on; :8443 is every address, port 0 any port")
 	f.StringVar(&o.PublicURL, "public-url", "", "`URL` under which daemons and clients reach it")
+	f.StringVar(&o.NodeURL, "node-url", "", "`URL` under which this node alone is reached, where several share a store")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate chain")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM `FILE` with its private key")
 	f.BoolVar(&o.BehindProxy, "behind-proxy", false, "serve plain HTTP: a proxy in front does TLS")

@@ -20,7 +20,13 @@ type RegisterRequest struct {
 	IdentityPublicKey sbrp.PublicKey `json:"identityPublicKey"` // must be the device key, if the request is signed by one
 	Name              string         `json:"name,omitempty"`    // a CheckDaemonName; empty: keep the old one, or get one
 	Replace           bool           `json:"replace,omitempty"` // take the name away from the account's daemon that has it, and remove that one
+	// Unreachable are the URLs of relays that the daemon has just tried in vain: another is
+	// named, if there is one. A node that has been killed is known so before its lease is over.
+	Unreachable []string `json:"unreachable,omitempty"`
 }
+
+// MaxUnreachable bounds RegisterRequest.Unreachable.
+const MaxUnreachable = 16
 
 // RegisterResponse holds the daemon's id, which is the same every time for one
 // identity key and account, and its first presence token. It prints without the token.

@@ -48,4 +48,15 @@
 // schema is brought up to date at the start, under another. Whoever can read the
 // database can sign tokens: give it a role and a database of its own. While it is away,
 // requests that need it get a 503 with Retry-After; tokens are verified all the same.
+//
+// # Nodes
+//
+// With PostgreSQL each process is a [Node] with a relay of its own and a URL under which it
+// alone is reached; the API's URL may lead to any of them. A node has a lease, renewed by
+// its beats, and tells the store which daemons are connected to it. A daemon is sent to
+// the node that rendezvous hashing gives it among those that live and do not drain, and
+// not to one that it says it cannot reach. Clients are sent to where the daemon is. No
+// frame crosses nodes: a daemon that changes its node ends its sessions, and the links in
+// them are resumed in new ones. A daemon at another node than its own is sent home when no
+// node has come or gone for a while, few at a time and each once an hour at most.
 package control

@@ -79,3 +79,13 @@ func (s *Store) Hold(ctx context.Context, f func()) error {
 
 // SeedOf is the secret of a signing key.
 func SeedOf(k SigningKey) []byte { return k.private.Seed() }
+
+// Rendezvous is the URL of those at which a daemon has its place.
+func Rendezvous(urls []string, daemonID string) string {
+	var nodes []node
+	for _, url := range urls {
+		nodes = append(nodes, node{url: url})
+	}
+	best, _ := rendezvous(nodes, daemonID, func(node) bool { return true })
+	return best.url
+}

@@ -27,6 +27,9 @@ func (s *Server) register(r *http.Request) (any, error) {
 			return nil, invalid("%v", err)
 		}
 	}
+	if len(in.Unreachable) > api.MaxUnreachable {
+		return nil, invalid("unreachable may name %d relays at most", api.MaxUnreachable)
+	}
 	reg, err := s.mayRegister(r, in)
 	if err != nil {
 		return nil, err
@@ -42,7 +45,7 @@ func (s *Server) register(r *http.Request) (any, error) {
 	}
 	s.log.Info("daemon registered", "daemon", d.ID, "name", d.Name, "fingerprint", d.PublicKey.Fingerprint().Short(), "account", d.Account, "proven", reg.proven)
 	s.audit(r, ActDaemonRegistered, "daemon", d.ID, "name", d.Name, "fingerprint", d.PublicKey.Fingerprint(), "account", d.Account, "key", d.KeyID, "proven", reg.proven)
-	p, err := s.presenceToken(r, d)
+	p, err := s.presenceToken(r, d, in.Unreachable)
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +123,14 @@ func (s *Server) presence(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.presenceToken(r, d)
+	return s.presenceToken(r, d, nil)
 }
 
-func (s *Server) presenceToken(r *http.Request, d Daemon) (api.PresenceResponse, error) {
+func (s *Server) presenceToken(r *http.Request, d Daemon, unreachable []string) (api.PresenceResponse, error) {
+	url, err := s.places.home(r.Context(), d.ID, unreachable)
+	if err != nil {
+		return api.PresenceResponse{}, err
+	}
 	ring, err := s.keys.ring(r.Context(), keyringAge)
 	if err != nil {
 		return api.PresenceResponse{}, err
@@ -140,5 +147,5 @@ func (s *Server) presenceToken(r *http.Request, d Daemon) (api.PresenceResponse,
 		return api.PresenceResponse{}, err
 	}
 	s.audit(r, ActPresenceIssued, "daemon", d.ID, "account", d.Account, "expires", expires.UTC())
-	return api.PresenceResponse{PresenceToken: raw, RelayURL: s.cfg.RelayURL(), PresenceExpires: expires.UTC()}, nil
+	return api.PresenceResponse{PresenceToken: raw, RelayURL: url, PresenceExpires: expires.UTC()}, nil
 }

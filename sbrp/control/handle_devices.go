@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -56,12 +57,21 @@ func (s *Server) listDaemons(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]string, len(list))
+	for i, d := range list {
+		ids[i] = d.ID
+	}
+	online, err := s.places.online(r.Context(), ids)
+	if err != nil {
+		return nil, err
+	}
+	status := make(map[string]string, len(online))
+	for _, id := range online {
+		status[id] = api.StatusOnline
+	}
 	out := make([]api.Daemon, len(list)) // [] and not null
 	for i, d := range list {
-		out[i] = api.Daemon{ID: d.ID, Name: d.Name, IdentityPublicKey: d.PublicKey, Status: api.StatusOffline}
-		if s.cfg.Online(d.ID) {
-			out[i].Status = api.StatusOnline
-		}
+		out[i] = api.Daemon{ID: d.ID, Name: d.Name, IdentityPublicKey: d.PublicKey, Status: cmp.Or(status[d.ID], api.StatusOffline)}
 	}
 	return out, nil
 }
@@ -113,6 +123,10 @@ func (s *Server) mayReach(r *http.Request, dev Device, d Daemon) error {
 }
 
 func (s *Server) session(r *http.Request, dev Device, d Daemon) (any, error) {
+	url, err := s.places.find(r.Context(), d.ID)
+	if err != nil {
+		return nil, err
+	}
 	ring, err := s.keys.ring(r.Context(), keyringAge)
 	if err != nil {
 		return nil, err
@@ -129,7 +143,7 @@ func (s *Server) session(r *http.Request, dev Device, d Daemon) (any, error) {
 	}
 	s.audit(r, ActSessionIssued, "device", dev.ID, "guest", dev.Guest, "daemon", d.ID, "account", d.Account)
 	return api.SessionResponse{
-		RelayURL: s.cfg.RelayURL(), Token: raw,
+		RelayURL: url, Token: raw,
 		DaemonID: d.ID, Name: d.Name, IdentityPublicKey: d.PublicKey,
 	}, nil
 }

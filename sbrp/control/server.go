@@ -18,7 +18,10 @@ import (
 type Config struct {
 	Store     *Store // required; the caller closes it, after Run has returned
 	PublicURL string // required: the base URL that devices are told; the issuer of tokens, character by character
-	// RelayURL gives the WebSocket URL of the relay; required.
+	// Node is this process among several; it knows every daemon's relay. nil: there is one
+	// relay, and RelayURL and Online know it.
+	Node *Node
+	// RelayURL gives the WebSocket URL of the relay; required without Node.
 	RelayURL func() string
 	Online   func(daemonID string) bool // whether the daemon is connected to the relay; nil: none is
 	Region   string                     // put into tokens; empty: they are good at any relay
@@ -42,6 +45,7 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	store  *Store
+	places places
 	origin string // of PublicURL
 	now    func() time.Time
 	log    *slog.Logger
@@ -57,7 +61,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("make control plane: Store is nil")
 	}
-	if cfg.RelayURL == nil {
+	if cfg.RelayURL == nil && cfg.Node == nil {
 		return nil, errors.New("make control plane: RelayURL is nil")
 	}
 	origin, err := api.Origin(cfg.PublicURL)
@@ -78,6 +82,10 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Online == nil {
 		cfg.Online = func(string) bool { return false }
 	}
+	var where places = onePlace{cfg.RelayURL, cfg.Online}
+	if cfg.Node != nil {
+		where = cfg.Node
+	}
 	if cfg.RemoteAddr == nil {
 		cfg.RemoteAddr = tcpPeer
 	}
@@ -87,7 +95,7 @@ func New(cfg Config) (*Server, error) {
 	cfg.Audit = cmp.Or(cfg.Audit, slog.New(slog.DiscardHandler))
 	log := cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	return &Server{
-		cfg: cfg, store: cfg.Store, origin: origin, now: cfg.Now, log: log,
+		cfg: cfg, store: cfg.Store, places: where, origin: origin, now: cfg.Now, log: log,
 		keys:        newKeyring(cfg.Store, cfg.Now, log),
 		failures:    newLimiter(tenPerMinute),
 		redemptions: newLimiter(tenPerMinute),

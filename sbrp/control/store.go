@@ -37,6 +37,8 @@ type dialect struct {
 	// writer is run first in every transaction that may write; it waits until no other
 	// process is in one. Empty: the transaction itself does.
 	writer string
+	// clock is an expression for the database's time in milliseconds; now is this process's.
+	clock func(now time.Time) string
 	// away says whether an error means that the database is busy or out of reach, so
 	// that the same may succeed later.
 	away func(error) bool

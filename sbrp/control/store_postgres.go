@@ -37,6 +37,7 @@ const (
 var postgresDialect = dialect{
 	goose: goose.DialectPostgres, migrations: "migrations/postgres",
 	writer: fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, int64(writerLock)),
+	clock:  func(time.Time) string { return `(extract(epoch FROM clock_timestamp()) * 1000)::bigint` },
 	away:   isPostgresAway,
 }
 

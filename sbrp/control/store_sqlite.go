@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 // SQLite's write transactions begin with BEGIN IMMEDIATE (_txlock), which is the lock.
 var sqliteDialect = dialect{
 	goose: goose.DialectSQLite3, migrations: "migrations/sqlite", isFile: true,
+	clock: func(now time.Time) string { return strconv.FormatInt(millis(now), 10) },
 	away: func(err error) bool { // another process kept the lock for too long
 		e, ok := errors.AsType[*sqlite.Error](err)
 		return ok && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
