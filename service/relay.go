@@ -261,11 +261,11 @@ func relayTLS(o RelayOptions) (*tls.Config, error) {
 		return nil, errorf(CodeUsage, "tls", "give both --tls-cert and --tls-key", "only one of certificate and key was given")
 	}
 	if o.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
+		files, err := newCertFiles(o.TLSCert, o.TLSKey, logger(o.Logger))
 		if err != nil {
-			return nil, errorf(CodeConfig, "tls", "check that both files are PEM and belong together", "load certificate: %w", err)
+			return nil, errorf(CodeConfig, "tls", "check that both files are PEM and belong together", "%w", err)
 		}
-		return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
+		return serverTLS(files.get), nil
 	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
@@ -277,6 +277,12 @@ func relayTLS(o RelayOptions) (*tls.Config, error) {
 			"refusing to serve %s without TLS", o.Listen)
 	}
 	return nil, nil
+}
+
+// serverTLS prefers TLS 1.3, as the library does, and accepts 1.2. WebSockets upgrade
+// HTTP/1.1 connections.
+func serverTLS(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+	return &tls.Config{GetCertificate: get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 }
 
 // relayPublicURL is what daemons and clients are told. Only a loopback listener can be

@@ -34,7 +34,7 @@ clients of a node that fails go to the others, and their connections go on.`,
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:8443", "`HOST:PORT` to listen on; :8443 is every address, port 0 any port")
 	f.StringVar(&o.PublicURL, "public-url", "", "`URL` under which daemons and clients reach it")
 	f.StringVar(&o.NodeURL, "node-url", "", "`URL` under which this node alone is reached, where several share a store")
-	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate chain")
+	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate chain; read anew when it changes")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM `FILE` with its private key")
 	f.BoolVar(&o.BehindProxy, "behind-proxy", false, "serve plain HTTP: a proxy in front does TLS")
 	f.StringVar(&o.DB, "db", "", "`STORE` as sqlite:PATH or postgres://USER@HOST/DATABASE (default sqlite:STATE/relay.db)")
