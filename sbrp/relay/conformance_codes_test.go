@@ -49,6 +49,7 @@ func codeCases(s *sbrptest.Suite) {
 		}
 	}
 	s.Case("5.12", "relay", "fails over a client's frame", internalError)
+	s.Case("5.13", "client", "messages and bytes over the rate, and a daemon", slowedToTheRate)
 	s.Case("5.14", "client", "does not read", slowClientIsEndedAlone)
 	s.Case("5.15", "daemon", "drops", loop(func(_ *testing.T, r *rig) { _, c := paused(r); c.sync() }))
 	s.Case("5.16", "daemon", "comes back and is ready", loop(func(_ *testing.T, r *rig) { _, c := resumed(r); c.sync() }))
@@ -61,6 +62,7 @@ func codeCases(s *sbrptest.Suite) {
 	s.Case("5.18", "daemon", "comes back", loop(func(_ *testing.T, r *rig) { _, c := paused(r); pending(r, c).sync(); c.sync() }))
 	s.Case("5.21", "relay", "every code that it has words for", knownCodes)
 	s.Case("5.22", "relay", "a client that does not shake hands", clock(silentBeforeAccept))
+	s.Case("5.22", "relay", "a client that is too fast before its handshake", rateBeforeTheHandshake)
 	s.Case("5.24", "relay", "texts of a session's life", loop(anonymousTexts))
 	s.Case("5.25", "client", "one session ends in every way, another goes on", loop(endsOfOthers))
 	s.Case("5.26", "daemon", "frames for sessions that are over", sessionsThatAreOver)

