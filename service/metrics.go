@@ -146,10 +146,13 @@ func (h *hub) newRegistry() *prometheus.Registry {
 		relayCollector{h.relay, relayMetrics()},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: namespace + "waiting_connections", Help: "HTTP connections that are not upgraded.",
-		}, func() float64 { _, n := h.door.counts(); return float64(n) }),
+		}, func() float64 { return float64(h.door.counts().waiting) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: namespace + "turned_away_total", Help: "Connections closed at once because their address had too many that waited.",
-		}, func() float64 { n, _ := h.door.counts(); return float64(n) }),
+		}, func() float64 { return float64(h.door.counts().turnedAway) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: namespace + "unheard_total", Help: "Connections that ended before a request: half-open ones, TLS handshakes that failed.",
+		}, func() float64 { return float64(h.door.counts().unheard) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: namespace + "draining", Help: "1 while the relay is going down.",
 		}, func() float64 {

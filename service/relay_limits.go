@@ -100,24 +100,35 @@ func (l RelayLimits) relay() relay.Limits {
 type doorman struct {
 	most int // 0: any number
 
-	mu   sync.Mutex // guards what follows
-	seen map[net.Conn]netip.Addr
-	n    map[netip.Addr]int
-	full uint64 // connections that were turned away
+	mu      sync.Mutex // guards what follows
+	seen    map[net.Conn]visitor
+	n       map[netip.Addr]int
+	full    uint64 // connections that were turned away
+	unheard uint64 // connections that ended before a request had begun
+}
+
+// visitor is one connection that is not upgraded.
+type visitor struct {
+	from  netip.Addr
+	spoke bool // TLS is done, if it is used, and a request has begun
 }
 
 func newDoorman(most int) *doorman {
-	return &doorman{most: most, seen: make(map[net.Conn]netip.Addr), n: make(map[netip.Addr]int)}
+	return &doorman{most: most, seen: make(map[net.Conn]visitor), n: make(map[netip.Addr]int)}
 }
 
 func (d *doorman) note(conn net.Conn, state http.ConnState) {
-	if d.most == 0 {
-		return
-	}
 	switch state {
 	case http.StateNew:
 		if !d.enter(conn) {
 			_ = conn.Close() // the server notices
+		}
+	case http.StateActive:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if v, ok := d.seen[conn]; ok && !v.spoke {
+			v.spoke = true
+			d.seen[conn] = v
 		}
 	case http.StateHijacked, http.StateClosed: // a WebSocket, which the relay counts, or gone
 		d.leave(conn)
@@ -132,31 +143,39 @@ func (d *doorman) enter(conn net.Conn) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.n[from] >= d.most {
+	if d.most > 0 && d.n[from] >= d.most {
 		d.full++
 		return false
 	}
 	d.n[from]++
-	d.seen[conn] = from
+	d.seen[conn] = visitor{from: from}
 	return true
 }
 
 func (d *doorman) leave(conn net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	from, ok := d.seen[conn]
+	v, ok := d.seen[conn]
 	if !ok {
 		return
 	}
 	delete(d.seen, conn)
-	if d.n[from]--; d.n[from] == 0 {
-		delete(d.n, from)
+	if !v.spoke {
+		d.unheard++
+	}
+	if d.n[v.from]--; d.n[v.from] == 0 {
+		delete(d.n, v.from)
 	}
 }
 
-// counts returns how many connections were closed at the door, and how many are at it now.
-func (d *doorman) counts() (turnedAway uint64, waiting int) {
+// doorCounts are what the doorman has seen so far.
+type doorCounts struct {
+	waiting             int
+	turnedAway, unheard uint64
+}
+
+func (d *doorman) counts() doorCounts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.full, len(d.seen)
+	return doorCounts{len(d.seen), d.full, d.unheard}
 }

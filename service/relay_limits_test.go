@@ -48,7 +48,9 @@ func TestSlowRequests(t *testing.T) {
 		"TLS":   func(o *RelayOptions) { o.TLSCert, o.TLSKey = cert.files(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, change, func(o *RelayOptions) { o.Limits.HeaderTimeout = 500 * time.Millisecond })
+			w := newWorld(t, change, func(o *RelayOptions) {
+				o.Limits.HeaderTimeout, o.Metrics = 500*time.Millisecond, "127.0.0.1:0"
+			})
 			begin := time.Now()
 			halfOpen, greeted, slow := w.knock(), w.knock(), w.knock()
 			if _, err := greeted.Write([]byte{0x16}); err != nil { // the first byte of TLS, or of nothing
@@ -79,6 +81,12 @@ func TestSlowRequests(t *testing.T) {
 				}
 			}
 			<-fed
+			want := map[string]string{"plain": "1", "TLS": "3"}[name] // the others have begun a request
+			for got, end := "", time.Now().Add(testTimeout); got != want; {
+				if got = samples(t, w.relay.Metrics)["culvert_relay_unheard_total"]; time.Now().After(end) {
+					t.Fatalf("%s connections without a request, want %s", got, want)
+				}
+			}
 			if took := time.Since(begin); took < 500*time.Millisecond {
 				t.Errorf("hung up after %v", took)
 			}
@@ -132,14 +140,6 @@ func TestWaitingConnections(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("there is no place again")
 		}
-	}
-	_ = in[1].Close()
-	_ = in[2].Close()
-	// What became a WebSocket does not count: four of them fit, beside the requests for their tokens.
-	for i := range 4 {
-		name := strings.Repeat("d", i+1)
-		w.login(name, "daemon")
-		w.expose(name, nil, "echo=127.0.0.1:1")
 	}
 }
 

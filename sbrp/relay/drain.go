@@ -12,7 +12,7 @@ import (
 // yet go on as ever. It returns when no connection is left, or when ctx ends; then Run should be ended too.
 func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	s.mu.Lock()
-	s.leaving = true
+	s.leaving, s.slowly = true, over > 0
 	slots := slices.Collect(maps.Values(s.slots))
 	if s.emptied == nil {
 		s.emptied = make(chan struct{})

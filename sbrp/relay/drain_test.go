@@ -45,6 +45,9 @@ func TestDrainMovesOneAfterTheOther(t *testing.T) {
 			}
 			_, err := r.tryDial(daemonToken("new"))
 			wantRefused(t, "a newcomer", err, 503, "unavailable")
+			if de, ok := errors.AsType[*wsconn.DialError](err); ok && de.RetryAfter == 0 {
+				t.Error("a newcomer is not told when to come again")
+			}
 			for i := range n { // whoever is left works
 				if r.srv.Online(fmt.Sprintf("d%d", i)) {
 					clients[i].send(dataFrame(sbrp.SessionID(i+1), 40, byte(i)))

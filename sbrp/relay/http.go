@@ -139,8 +139,14 @@ func (s *Server) isDraining() bool {
 const retrySeconds = 5
 
 func (s *Server) refuseDraining(w http.ResponseWriter) {
-	// Without Retry-After: where to go instead, or that the relay is back, is known sooner than any time that could be named.
-	s.refuse(w, refusedDraining, http.StatusServiceUnavailable, "unavailable", "the relay is going down", 0)
+	// Without Retry-After if it is over in a moment: that the relay is back is known sooner than any time that could be named.
+	retry := 0
+	s.mu.Lock()
+	if s.slowly {
+		retry = 1
+	}
+	s.mu.Unlock()
+	s.refuse(w, refusedDraining, http.StatusServiceUnavailable, "unavailable", "the relay is going down", retry)
 }
 
 // unauthorized answers 401. Which rule a token breaks is the relay's own closed vocabulary and holds nothing of the token.

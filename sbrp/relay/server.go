@@ -28,6 +28,7 @@ type Server struct {
 	slots    map[string]*slot
 	peers    map[peer]struct{}
 	leaving  bool          // Drain was called: nobody new is let in
+	slowly   bool          // and that takes its time
 	emptied  chan struct{} // made by Drain, closed when no peer is left
 	draining bool          // Run is ending
 }

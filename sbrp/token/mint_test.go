@@ -19,7 +19,7 @@ func clientClaims() token.Claims {
 	return token.Claims{
 		Issuer: issuer, Audience: []string{token.Audience}, IssuedAt: now, Expires: now.Add(token.ClientTTL), ID: "j1",
 		Subject: "dev_1", Role: sbrp.RoleClient, DaemonID: "dmn_1", SessionID: sid, Scopes: []string{token.ScopeSessionCreate},
-		Region: region, MaxSessions: 2,
+		Region: region, MaxSessions: 2, Account: "a mark",
 	}
 }
 
