@@ -172,12 +172,15 @@ type RelayOptions struct {
 	NodeURL     string // of this node alone, where several share a store; empty: PublicURL
 	TLSCert     string
 	TLSKey      string
-	BehindProxy bool   // serve plain HTTP on a non-loopback address: a proxy in front does TLS
-	DB          string // "sqlite:PATH" or "postgres://…"; empty: STATE/relay.db
-	Grace       time.Duration
-	Limits      RelayLimits
-	Metrics     string // host:port for /metrics, /healthz and /readyz in plain HTTP; empty: none
-	Pprof       string // loopback host:port for the profiler; empty: none
+	BehindProxy bool // serve plain HTTP on a non-loopback address: a proxy in front does TLS
+	// TrustedProxies are the addresses and networks whose X-Forwarded-For is believed, with
+	// BehindProxy; none: loopback and private networks.
+	TrustedProxies []string
+	DB             string // "sqlite:PATH" or "postgres://…"; empty: STATE/relay.db
+	Grace          time.Duration
+	Limits         RelayLimits
+	Metrics        string // host:port for /metrics, /healthz and /readyz in plain HTTP; empty: none
+	Pprof          string // loopback host:port for the profiler; empty: none
 	// Drain is over how much time the connections are told to go elsewhere when ctx ends; 0: all
 	// at once, which is right where there is no other relay. It ends at most 15 s after that.
 	Drain time.Duration

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -132,6 +131,10 @@ func newHub(o RelayOptions, store *control.Store, publicURL string, audit *audit
 	if o.BehindProxy {
 		h.door.most = 0 // they are all the proxy's
 	}
+	believed, err := newProxies(o)
+	if err != nil {
+		return nil, err
+	}
 	ctl, err := control.New(control.Config{
 		Store: store, PublicURL: publicURL, Node: node,
 		RelayURL: func() string { return relayURL(publicURL) },
@@ -139,7 +142,7 @@ func newHub(o RelayOptions, store *control.Store, publicURL string, audit *audit
 		Logger:   log,
 		Audit:    audit.logger(log),
 
-		RemoteAddr:  remoteAddr(o.BehindProxy),
+		RemoteAddr:  believed.remoteAddr(),
 		MaxSessions: o.Limits.Sessions,
 	})
 	if err != nil {
@@ -151,7 +154,7 @@ func newHub(o RelayOptions, store *control.Store, publicURL string, audit *audit
 	}
 	cfg := relay.Config{
 		Verifier: verifier, Grace: o.Grace, Logger: log,
-		Limits: o.Limits.relay(), RemoteAddr: remoteAddr(o.BehindProxy), HandshakeTimeout: o.Limits.HandshakeTimeout,
+		Limits: o.Limits.relay(), RemoteAddr: believed.remoteAddr(), HandshakeTimeout: o.Limits.HandshakeTimeout,
 		ClientQueue: int(o.Limits.ClientQueue), Budget: int64(min(o.Limits.QueueBudget, math.MaxInt64)),
 	}
 	if node != nil {
@@ -361,21 +364,4 @@ func ensureAdminKey(ctx context.Context, dir *config.Dir, store *control.Store) 
 		return false, errorf(CodeConfig, "state_dir", "", "write admin key: %w", err)
 	}
 	return true, nil
-}
-
-// remoteAddr says where a request comes from, for rate limits: nil means its TCP peer.
-// Behind a proxy it is the last address that the proxy has added to X-Forwarded-For; those
-// before it are the client's own words.
-func remoteAddr(behindProxy bool) func(*http.Request) netip.Addr {
-	if !behindProxy {
-		return nil
-	}
-	return func(r *http.Request) netip.Addr {
-		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		if a, err := netip.ParseAddr(strings.TrimSpace(hops[len(hops)-1])); err == nil {
-			return a.Unmap()
-		}
-		peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero if it cannot be read: all such share one bucket
-		return peer.Addr().Unmap()
-	}
 }

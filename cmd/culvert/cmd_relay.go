@@ -37,6 +37,7 @@ clients of a node that fails go to the others, and their connections go on.`,
 	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate chain; read anew when it changes")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM `FILE` with its private key")
 	f.BoolVar(&o.BehindProxy, "behind-proxy", false, "serve plain HTTP: a proxy in front does TLS")
+	f.StringSliceVar(&o.TrustedProxies, "trusted-proxy", nil, "`ADDRESSES` or networks whose X-Forwarded-For is believed (default: loopback and private ones)")
 	f.StringVar(&o.DB, "db", "", "`STORE` as sqlite:PATH or postgres://USER@HOST/DATABASE (default sqlite:STATE/relay.db)")
 	o.Grace = time.Minute
 	f.Var(span{&o.Grace}, "grace", "how long sessions of a daemon that was lost are kept")
