@@ -140,9 +140,10 @@ func TestBudgetOfAllQueues(t *testing.T) {
 	for sid := sbrp.SessionID(1); sid <= n; sid++ {
 		r.muteClient(d, "d", sid)
 	}
-	for round := 0; r.srv.Stats().Clients > 0; round++ {
-		if round == 1000 {
-			t.Fatal("64 MB went to each client, and some are still there")
+	// A client that is ended has a second to read why; on a quiet machine any number of rounds fits into that.
+	for begin := time.Now(); r.srv.Stats().Clients > 0; {
+		if time.Since(begin) > patience {
+			t.Fatalf("some clients are still there after %v", patience)
 		}
 		for sid := sbrp.SessionID(1); sid <= n; sid++ {
 			d.send(dataFrame(sid, sbrp.MaxPayload, 1))
