@@ -43,6 +43,7 @@ var owners = map[string]string{
 	"github.com/golang-jwt/jwt/v5":                            "sbrp/token sbrp/api sbrp/control",
 	"modernc.org/sqlite":                                      "sbrp/control",
 	"github.com/jackc/pgx/v5":                                 "sbrp/control",
+	"github.com/caddyserver/certmagic":                        "service",
 	"github.com/goccy/go-yaml":                                "config",
 	"github.com/mdp/qrterminal/v3":                            "cmd/culvert",
 	"github.com/prometheus/client_golang/prometheus":          "service",

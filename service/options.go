@@ -167,9 +167,12 @@ type ClientRow struct {
 // RelayOptions run relay and control plane behind one listener.
 type RelayOptions struct {
 	Common
-	Listen      string // host:port; port 0 takes any
-	PublicURL   string // what clients and daemons are told; empty: derived from the listener, loopback only
-	NodeURL     string // of this node alone, where several share a store; empty: PublicURL
+	Listen      string   // host:port; port 0 takes any
+	PublicURL   string   // what clients and daemons are told; empty: derived from the listener, loopback only
+	NodeURL     string   // of this node alone, where several share a store; empty: PublicURL
+	Domains     []string // for which to get certificates by ACME; none: TLSCert, or a proxy does TLS
+	ACMECA      string   // directory URL of the certificate authority; empty: Let's Encrypt
+	ACMECAFile  string   // PEM file by which that server is believed; empty: the system's authorities
 	TLSCert     string
 	TLSKey      string
 	BehindProxy bool // serve plain HTTP on a non-loopback address: a proxy in front does TLS

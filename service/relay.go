@@ -56,6 +56,14 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		return bindError("listen on "+o.Listen, err)
 	}
 	defer ln.Close()
+	var ac *acme // nil: there are certificate files, or none
+	if len(o.Domains) > 0 {
+		if ac, err = newACME(o, ln.Addr()); err != nil {
+			return err
+		}
+		defer ac.stop()
+		tlsConfig = ac.tls()
+	}
 	doors, err := openSideDoors(o)
 	if err != nil {
 		return err
@@ -102,12 +110,26 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	}
 	p := newProcess(&machine{dir: dir, program: o.Program, log: h.log}, "relay", sink)
 	p.relay = func() *RelayStatus { return h.status(info) }
-	return p.run(ctx, func(ctx context.Context) error {
+	online := func() {
 		p.sink(Event{Time: time.Now(), Event: EventOnline, URL: info.URL, Addr: info.Addr})
 		if o.Ready != nil {
 			o.Ready(info)
 		}
-		return h.serve(ctx, ln, doors)
+	}
+	return p.run(ctx, func(ctx context.Context) error {
+		if ac == nil {
+			online()
+			return h.serve(ctx, ln, doors)
+		}
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return h.serve(gctx, ln, doors) })
+		g.Go(func() error { // while it serves: the authority tries it
+			if ac.obtain(gctx, p.sink) {
+				online()
+			}
+			return nil
+		})
+		return g.Wait()
 	})
 }
 
@@ -260,6 +282,9 @@ func http1() *http.Protocols {
 // relayTLS loads the certificate. Without one, only loopback may be served, or a proxy in
 // front must do TLS.
 func relayTLS(o RelayOptions) (*tls.Config, error) {
+	if err := checkACME(o); err != nil || len(o.Domains) > 0 {
+		return nil, err // newACME makes it, for the listener
+	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		return nil, errorf(CodeUsage, "tls", "give both --tls-cert and --tls-key", "only one of certificate and key was given")
 	}
@@ -276,7 +301,7 @@ func relayTLS(o RelayOptions) (*tls.Config, error) {
 	}
 	if !o.BehindProxy && !isLoopbackHost(host) {
 		return nil, errorf(CodeUsage, "tls",
-			"give --tls-cert and --tls-key, or --behind-proxy when a proxy in front does TLS, or --listen 127.0.0.1:8443",
+			"give --domain, or --tls-cert and --tls-key, or --behind-proxy when a proxy in front does TLS, or --listen 127.0.0.1:8443",
 			"refusing to serve %s without TLS", o.Listen)
 	}
 	return nil, nil
@@ -293,6 +318,9 @@ func serverTLS(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Co
 func relayPublicURL(o RelayOptions, addr net.Addr, withTLS bool) (string, error) {
 	if o.PublicURL != "" {
 		return checkBaseURL("public_url", "--public-url", o.PublicURL)
+	}
+	if len(o.Domains) > 0 {
+		return "https://" + o.Domains[0], nil // the authority wants port 443
 	}
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {

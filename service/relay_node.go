@@ -10,7 +10,7 @@ import (
 // newNode makes this process one of several nodes, which a store in PostgreSQL can have;
 // nil with another store.
 func newNode(o RelayOptions, store *control.Store, publicURL string) (*control.Node, error) {
-	if !strings.HasPrefix(o.DB, "postgres") {
+	if !isPostgres(o.DB) {
 		if o.NodeURL != "" {
 			return nil, errorf(CodeUsage, "node_url", "give --db postgres://USER@HOST/DATABASE too", "--node-url is for several nodes, which share a store in PostgreSQL")
 		}
@@ -28,6 +28,10 @@ func newNode(o RelayOptions, store *control.Store, publicURL string) (*control.N
 		return nil, errorf(CodeConfig, "relay", "", "set up node: %w", err)
 	}
 	return node, nil
+}
+
+func isPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres:") || strings.HasPrefix(dsn, "postgresql:")
 }
 
 // leaveNodes tells the other nodes that this one goes: no daemon is sent here any more.

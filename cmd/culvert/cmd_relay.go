@@ -23,6 +23,7 @@ Several machines share the work as nodes when they share a store in PostgreSQL: 
 --node-url of its own, all with one --public-url, which may lead to any of them. Daemons and
 clients of a node that fails go to the others, and their connections go on.`,
 		Example: `  culvert relay                     # on loopback, to try it
+  culvert relay --listen :443 --domain relay.example.org
   culvert relay --listen :443 --public-url https://relay.example.org --tls-cert cert.pem --tls-key key.pem
   culvert relay --listen 10.0.0.5:8443 --public-url https://relay.example.org --behind-proxy
   culvert relay --listen :443 --public-url https://relay.example.org --node-url https://n1.relay.example.org \
@@ -34,6 +35,9 @@ clients of a node that fails go to the others, and their connections go on.`,
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:8443", "`HOST:PORT` to listen on; :8443 is every address, port 0 any port")
 	f.StringVar(&o.PublicURL, "public-url", "", "`URL` under which daemons and clients reach it")
 	f.StringVar(&o.NodeURL, "node-url", "", "`URL` under which this node alone is reached, where several share a store")
+	f.StringSliceVar(&o.Domains, "domain", nil, "`NAMES` for which to get certificates by ACME, under the authority's terms; their port 443 must lead here")
+	f.StringVar(&o.ACMECA, "acme-ca", "", "directory `URL` of the certificate authority (default: Let's Encrypt)")
+	f.StringVar(&o.ACMECAFile, "acme-ca-file", "", "PEM `FILE` by which its server is believed (default: the system's)")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "PEM `FILE` with the certificate chain; read anew when it changes")
 	f.StringVar(&o.TLSKey, "tls-key", "", "PEM `FILE` with its private key")
 	f.BoolVar(&o.BehindProxy, "behind-proxy", false, "serve plain HTTP: a proxy in front does TLS")
