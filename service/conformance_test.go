@@ -22,10 +22,10 @@ func TestConformance(t *testing.T) {
 }
 
 // stranger is a client at a machine that has pinned nobody and trusts whom the control plane names.
-func stranger(t *testing.T, w *world) *client {
+func stranger(t *testing.T, w *world, machine string) *client {
 	t.Helper()
-	w.login("stranger", "client")
-	m, err := openMachine(w.common("stranger"))
+	w.login(machine, "client")
+	m, err := openMachine(w.common(machine))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func pins(t *testing.T, c Common) []config.KnownDaemon {
 // pinAfterHandshake has the control plane name a key that the daemon does not have, then the right one.
 func pinAfterHandshake(t *testing.T) {
 	w, _ := pairedWorld(t)
-	c := stranger(t, w)
+	c := stranger(t, w, "stranger")
 	right := c.known.Key
 	c.known.Key = e2ee.GenerateIdentity().PublicKey()
 	if s, err := c.dial(t.Context()); CodeOf(classify(err)) != CodeIdentity {
