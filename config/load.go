@@ -19,6 +19,12 @@ const (
 	EnvNoColor = "NO_COLOR"
 	// EnvTerm names the terminal's kind; "dumb" is one that only shows text.
 	EnvTerm = "TERM"
+	// EnvService is the name of the Windows service that this process is.
+	EnvService = "CULVERT_SERVICE"
+	// EnvSudoUser is who has become the superuser for this command.
+	EnvSudoUser = "SUDO_USER"
+	// EnvProgramData is where Windows has the data of services.
+	EnvProgramData = "ProgramData"
 )
 
 // resolve is the one place that knows the order flag, environment, file,
@@ -69,3 +75,15 @@ func APIKeyFile(flag string) (string, bool) {
 
 // NoColor tells whether NO_COLOR, or a terminal that can do no more, asks for plain output.
 func NoColor() bool { return os.Getenv(EnvNoColor) != "" || os.Getenv(EnvTerm) == "dumb" }
+
+// ServiceName is the name of the Windows service that this process is; empty: it is none.
+func ServiceName() string { return os.Getenv(EnvService) }
+
+// SudoUser is who has become the superuser for this command; empty: nobody.
+func SudoUser() string { return os.Getenv(EnvSudoUser) }
+
+// ProgramData is where Windows has the data of services.
+func ProgramData() string {
+	dir, _ := resolve("", os.Getenv(EnvProgramData), "", func() (string, error) { return `C:\ProgramData`, nil })
+	return dir
+}

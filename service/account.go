@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"culvert/config"
 	"culvert/sbrp/api"
@@ -21,6 +22,8 @@ type machine struct {
 	identity *e2ee.Identity
 	program  string
 	log      *slog.Logger
+	beat     func() // nil: nobody watches
+	every    time.Duration
 }
 
 // openDir opens the state directory and says how to mend it.
@@ -45,7 +48,7 @@ func openMachine(c Common) (*machine, error) {
 		_ = dir.Close() // the error says why
 		return nil, &Error{Code: CodeConfig, Name: "device_key", Err: err}
 	}
-	return &machine{dir: dir, identity: id, program: c.Program, log: logger(c.Logger)}, nil
+	return &machine{dir: dir, identity: id, program: c.Program, log: logger(c.Logger), beat: c.Beat, every: c.BeatEvery}, nil
 }
 
 // close releases the state directory.

@@ -55,9 +55,7 @@ func (p *process) run(ctx context.Context, work func(context.Context) error) err
 			Time: time.Now(), Event: EventError, Code: "admin_socket", Message: "open the admin socket: " + err.Error(), // for people
 			Mend: "`culvert status` and `culvert reload` do not see this process; grants apply within a second",
 		})
-		return work(ctx)
 	}
-	defer admin.Close()
 	g, gctx := errgroup.WithContext(ctx)
 	gctx, stop := context.WithCancel(gctx)
 	defer stop()
@@ -65,13 +63,35 @@ func (p *process) run(ctx context.Context, work func(context.Context) error) err
 		defer stop()
 		return work(gctx)
 	})
-	g.Go(func() error {
-		if err := admin.serve(gctx, p.handler()); err != nil {
-			p.m.log.Warn("admin socket ended", "err", err) // the work is worth more
-		}
-		return nil
-	})
+	if admin != nil {
+		defer admin.Close()
+		g.Go(func() error {
+			if err := admin.serve(gctx, p.handler()); err != nil {
+				p.m.log.Warn("admin socket ended", "err", err) // the work is worth more
+			}
+			return nil
+		})
+	}
+	if p.m.beat != nil && p.m.every > 0 {
+		g.Go(func() error { return p.beat(gctx) })
+	}
 	return g.Wait()
+}
+
+// beat tells a watchdog that the process lives for as long as it can say what it does, for
+// which it needs every lock that its parts have.
+func (p *process) beat(ctx context.Context) error {
+	tick := time.NewTicker(p.m.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			p.status()
+			p.m.beat()
+		}
+	}
 }
 
 // handler is the admin API. Its paths and fields are between processes of one machine, but

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"culvert/config"
@@ -206,4 +207,17 @@ func TestNoAdminSocket(t *testing.T) {
 	if err != nil || !worked || told.Code != "admin_socket" {
 		t.Errorf("run: %v, worked %v, event %+v", err, worked, told)
 	}
+}
+
+// A process whose status nobody could get would not beat.
+func TestBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		beats := 0
+		p := newProcess(&machine{log: logger(nil), beat: func() { beats++ }, every: time.Second}, "up", func(Event) {})
+		ctx, cancel := context.WithTimeout(t.Context(), 10500*time.Millisecond)
+		defer cancel()
+		if err := p.beat(ctx); err != nil || beats != 10 {
+			t.Errorf("%d beats in 10.5 s, %v; want 10", beats, err)
+		}
+	})
 }

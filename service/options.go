@@ -18,6 +18,10 @@ type Common struct {
 	Program string
 	// Logger gets diagnostics; nil discards them.
 	Logger *slog.Logger
+	// Beat is called every BeatEvery while a long-running command can still say what it
+	// does, and no more when it hangs: it is for a supervisor's watchdog. nil: never.
+	Beat      func()
+	BeatEvery time.Duration
 }
 
 // LoginOptions enrol this machine's device key at a control plane.

@@ -10,6 +10,7 @@ import (
 	"culvert/config"
 	"culvert/sbrp"
 	"culvert/service"
+	"culvert/service/osservice"
 )
 
 // app is what the commands share: the process's streams, the flags that every command
@@ -72,6 +73,7 @@ type calls struct {
 	backup        func(context.Context, service.KeyStoreOptions, string) error
 	restore       func(context.Context, service.KeyStoreOptions, string) (service.RestoreResult, error)
 	demo          func(context.Context, service.DemoOptions, service.Sink) error
+	osService     func(osservice.Spec) (osService, error)
 }
 
 func newApp() *app {
@@ -95,7 +97,7 @@ func newApp() *app {
 			runRelay:  service.RunRelay,
 			createKey: service.CreateKey, listKeys: service.ListKeys, revokeKey: service.RevokeKey,
 			rotateKey: service.RotateSigningKey, backup: service.Backup, restore: service.Restore,
-			demo: service.Demo,
+			demo: service.Demo, osService: openOSService,
 		},
 	}
 }
@@ -126,5 +128,7 @@ func (a *app) common() (service.Common, error) {
 	if err != nil {
 		return service.Common{}, &service.Error{Code: service.CodeConfig, Name: "state_dir", Err: err, Mend: "give --state-dir DIR"}
 	}
-	return service.Common{StateDir: dir, Program: program(), Logger: a.logger()}, nil
+	c := service.Common{StateDir: dir, Program: program(), Logger: a.logger()}
+	c.Beat, c.BeatEvery = watchdog()
+	return c, nil
 }

@@ -65,7 +65,7 @@ unix socket, or a network with a port.`,
 		defer stop()
 		o.Retry = retry
 		a.print.wait(relayKey, "connecting to the relay")
-		return a.calls.expose(ctx, o, a.exposeEvent)
+		return a.calls.expose(ctx, o, notified(a.exposeEvent))
 	})
 	return cmd
 }

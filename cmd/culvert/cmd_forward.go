@@ -62,7 +62,7 @@ the loss of the relay and of the network. It tries for ever, unless told otherwi
 		defer stop()
 		o.Retry = retry
 		a.print.connecting(o.Daemon)
-		return a.calls.forward(ctx, o, a.print.event)
+		return a.calls.forward(ctx, o, notified(a.print.event))
 	})
 	return cmd
 }

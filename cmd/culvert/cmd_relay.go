@@ -73,7 +73,7 @@ clients of a node that fails go to the others, and their connections go on.`,
 			}
 			fd.ready()
 		}
-		return a.calls.runRelay(ctx, o, a.print.event)
+		return a.calls.runRelay(ctx, o, notified(a.print.event))
 	})
 	cmd.AddCommand(newRelayKeyCmd(a), newRelayRotateCmd(a), newRelayBackupCmd(a), newRelayRestoreCmd(a))
 	return cmd

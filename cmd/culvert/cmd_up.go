@@ -63,7 +63,7 @@ the forwards to one daemon, and the command when nothing else is left.`,
 		reload, stop := a.catchHangup(cancel)
 		defer stop()
 		o.Common, o.Trust, o.Ready, o.Reload = c, a.trust(ctx, firstUse), fd.ready, reload
-		return a.calls.up(ctx, o, a.upEvent)
+		return a.calls.up(ctx, o, notified(a.upEvent))
 	})
 	return cmd
 }

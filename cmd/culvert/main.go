@@ -3,22 +3,42 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"culvert/service"
+	"culvert/service/osservice"
 )
 
-func main() { os.Exit(run(newApp(), os.Args[1:])) }
+func main() {
+	code, handled := osservice.Run(func(ctx context.Context, log io.Writer) int {
+		a := newApp()
+		a.print.stdout, a.print.stderr = log, log // a service of Windows has no others
+		return runIn(ctx, a, os.Args[1:])
+	})
+	if !handled {
+		code = run(newApp(), os.Args[1:])
+	}
+	os.Exit(code)
+}
 
 // run executes one command line and returns the process's exit code. The first SIGINT or
 // SIGTERM (on Windows Ctrl-C, Ctrl-Break or closing the console) ends the command in
 // order; the second one kills the process.
-func run(a *app, args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+func run(a *app, args []string) int { return runIn(context.Background(), a, args) }
+
+// runIn is run until ctx ends, as if by a signal.
+func runIn(ctx context.Context, a *app, args []string) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // from now on signals have their default action again
+	context.AfterFunc(ctx, func() {
+		stop() // from now on signals have their default action again
+		notify(daemon.SdNotifyStopping)
+	})
 
 	a.words = args
 	root := newRootCmd(a)

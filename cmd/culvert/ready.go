@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -62,10 +63,11 @@ func (r *readyFD) open() error {
 	return nil
 }
 
-// ready tells that everything is ready. Who waited for it may be gone: that is not a
+// ready tells that everything is ready, a service manager too. Who waited for it may be gone: that is not a
 // reason to stop what others use.
 func (r *readyFD) ready() {
 	r.once.Do(func() {
+		notify(daemon.SdNotifyReady)
 		if r.file == nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // newRootCmd builds the tree of commands.
@@ -32,21 +33,25 @@ between them is end-to-end encrypted. One binary plays every part.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd.CommandPath()+" --help", "%w", err)
 	})
-	f := root.PersistentFlags()
+	a.addGlobalFlags(root.PersistentFlags())
+	root.AddCommand(
+		newDemoCmd(a), newRelayCmd(a), newLoginCmd(a), newExposeCmd(a), newPairCmd(a),
+		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newBenchCmd(a), newManCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
+		newClientsCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
+		newUpCmd(a), newCheckCmd(a), newReloadCmd(a), newStatusCmd(a), newServiceCmd(a),
+	)
+	root.SetHelpCommand(newHelpCmd(root))
+	return root
+}
+
+// addGlobalFlags adds the flags of every command.
+func (a *app) addGlobalFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.BoolVar(&a.flags.json, "json", false, "write one JSON object per line to stdout")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing to people but what is wrong")
 	f.StringVar(&a.flags.stateDir, "state-dir", "", "`DIR` with keys, pins and grants (env CULVERT_STATE_DIR; default: per user)")
 	f.CountVarP(&a.flags.verbose, "verbose", "v", "log what happens; -vv logs more")
 	f.StringVar(&a.flags.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
-	root.AddCommand(
-		newDemoCmd(a), newRelayCmd(a), newLoginCmd(a), newExposeCmd(a), newPairCmd(a),
-		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newBenchCmd(a), newManCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
-		newClientsCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
-		newUpCmd(a), newCheckCmd(a), newReloadCmd(a), newStatusCmd(a),
-	)
-	root.SetHelpCommand(newHelpCmd(root))
-	return root
 }
 
 // newHelpCmd is `culvert help`: unlike cobra's own it fails on a command that is not there.
