@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,27 +38,105 @@ func (a *AuthorizedClients) Grant(c Grant) (Grant, error) {
 			}
 			c.Key = all[at].value.Key
 		}
-		var mine []int // lines of this key
-		for _, e := range all {
-			if e.value.Key.Equal(c.Key) {
-				mine = append(mine, e.line)
-				c.Name = cmp.Or(c.Name, e.value.Name)
-			}
-		}
-		c.Name = freeName(all, c)
-		line := string(appendClient(nil, c))
-		if len(mine) == 0 {
-			c.Line = len(ls) + 1
-			return append(ls, line), nil
-		}
-		c.Line = mine[0]
-		ls[mine[0]-1] = line
-		return removeLines(ls, mine[1:]), nil
+		ls, c = putClient(ls, all, c)
+		return ls, nil
 	})
 	if err != nil {
 		return Grant{}, err
 	}
 	return c, nil
+}
+
+// putClient puts the client's line in the place of all that its key has, and returns it as written.
+func putClient(ls []string, all []entry[Grant], c Grant) ([]string, Grant) {
+	var mine []int // lines of this key
+	for _, e := range all {
+		if e.value.Key.Equal(c.Key) {
+			mine = append(mine, e.line)
+			c.Name = cmp.Or(c.Name, e.value.Name)
+		}
+	}
+	c.Name = freeName(all, c)
+	line := string(appendClient(nil, c))
+	if len(mine) == 0 {
+		c.Line = len(ls) + 1
+		return append(ls, line), c
+	}
+	c.Line = mine[0]
+	ls[mine[0]-1] = line
+	return removeLines(ls, mine[1:]), c
+}
+
+// Rename gives a client, found by its name or its key in text form (ErrNotFound), another
+// name, which no other key may have (ErrNameTaken). What it may reach stays as it is.
+func (a *AuthorizedClients) Rename(keyOrName, name string) (renamed Grant, err error) {
+	if err := CheckName(name); err != nil {
+		return Grant{}, fmt.Errorf("rename: %w", err)
+	}
+	err = a.edit(func(ls []string, all []entry[Grant]) ([]string, error) {
+		at, err := findClient(all, keyOrName)
+		if err != nil {
+			return nil, fmt.Errorf("rename: %w", err)
+		}
+		renamed = all[at].value
+		renamed.Name, renamed.Line = name, all[at].line
+		if freeName(all, renamed) != name {
+			return nil, fmt.Errorf("rename: %w: %s", ErrNameTaken, clip(name))
+		}
+		for _, e := range all {
+			if e.value.Key.Equal(renamed.Key) { // also where it stands twice, and grants nothing
+				e.value.Name = name
+				ls[e.line-1] = string(appendClient(nil, e.value))
+			}
+		}
+		return ls, nil
+	})
+	if err != nil {
+		return Grant{}, err
+	}
+	return renamed, nil
+}
+
+// Export returns the lines of all clients that can be understood, in the file's syntax, and
+// the lines that cannot.
+func (a *AuthorizedClients) Export() ([]byte, []*LineError, error) {
+	clients, bad, err := a.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	var b []byte
+	for _, c := range clients {
+		b = append(appendClient(b, c), '\n')
+	}
+	return b, bad, nil
+}
+
+// Import grants what the lines of another such file grant; from is its name, for errors. Each
+// line replaces what its key was granted before; clients that the lines do not name stay. A
+// name that another key has gets a number behind it. It is all or nothing: a line that cannot
+// be understood, or a key that stands twice, is an error with every such line (*LineError).
+func (a *AuthorizedClients) Import(from string, data []byte) ([]Grant, error) {
+	set := parseClients(from, data)
+	if len(set.bad) > 0 {
+		errs := make([]error, 0, len(set.bad))
+		for _, b := range set.bad {
+			errs = append(errs, b)
+		}
+		return nil, fmt.Errorf("import clients: nothing is imported: %w", errors.Join(errs...))
+	}
+	err := a.edit(func(ls []string, all []entry[Grant]) ([]string, error) {
+		for i, c := range set.clients {
+			if i > 0 {
+				all, _ = parseLines(a.dir.File(clientsFile), joinLines(ls), parseClient)
+			}
+			ls, set.clients[i] = putClient(ls, all, c)
+		}
+		return ls, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return set.clients, nil
 }
 
 // Revoke removes every line of a client, given by its name or by its key in

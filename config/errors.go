@@ -11,6 +11,8 @@ import (
 var (
 	// ErrNotFound: no entry has that name, id, key or lookup.
 	ErrNotFound = errors.New("not found")
+	// ErrNameTaken: another key has that name.
+	ErrNameTaken = errors.New("another client has this name")
 	// ErrLocked: another process has held the state directory's lock for too long.
 	ErrLocked = errors.New("state directory is locked by another culvert process")
 	// ErrNotEnrolled: this device is not enrolled at a control plane.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"time"
 
@@ -62,6 +63,9 @@ type calls struct {
 	grant         func(context.Context, service.GrantOptions) (service.ClientRow, error)
 	revoke        func(context.Context, service.Common, string) (service.ClientRow, error)
 	clients       func(context.Context, service.Common) ([]service.ClientRow, []error, error)
+	renameClient  func(context.Context, service.Common, string, string) (service.ClientRow, error)
+	exportClients func(service.Common) (string, []error, error)
+	importClients func(context.Context, service.Common, string, io.Reader) ([]service.ClientRow, error)
 	trustList     func(service.Common) ([]config.KnownDaemon, []error, error)
 	trustAccept   func(context.Context, service.Common, string, sbrp.Fingerprint) (config.KnownDaemon, error)
 	trustForget   func(service.Common, string) (config.KnownDaemon, error)
@@ -93,6 +97,7 @@ func newApp() *app {
 			up: service.Up, check: service.Check, reload: service.Reload, status: service.Status,
 			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
+			renameClient: service.RenameClient, exportClients: service.ExportClients, importClients: service.ImportClients,
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,
 			runRelay:  service.RunRelay,
 			createKey: service.CreateKey, listKeys: service.ListKeys, revokeKey: service.RevokeKey,

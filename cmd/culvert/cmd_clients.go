@@ -13,7 +13,7 @@ func newClientsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "clients",
 		Short:             "List who may reach what on this machine",
-		Example:           "  culvert clients --json",
+		Example:           "  culvert clients --json\n  culvert clients rename phone old-phone",
 		Args:              words(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -35,6 +35,7 @@ func newClientsCmd(a *app) *cobra.Command {
 		a.print.table([]string{"NAME", "TARGETS", "UNTIL", "LIVE", "FINGERPRINT"}, cells)
 		return nil
 	})
+	cmd.AddCommand(newClientsRenameCmd(a), newClientsExportCmd(a), newClientsImportCmd(a))
 	return cmd
 }
 
