@@ -16,6 +16,7 @@ type attachment struct {
 	err     error // why it is gone
 	up      bool  // the path's own word
 	resumes uint32
+	mute    bool // it has refused a message: nothing is sent any more
 	proven  bool // a message has come since the path was last called up: it truly is
 
 	// What the pump shall say.

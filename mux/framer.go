@@ -205,8 +205,9 @@ func (f *framer) opened(id uint32, ys yamuxStream, slots chan struct{}) *Stream 
 	return s
 }
 
-// writeData appends a frame of data within the window that was waited for, and room that was reserved.
-func (f *framer) writeData(s *Stream, p []byte) error {
+// writeData appends a frame of data within the window that was waited for, and room that was reserved. more says that
+// more of the same Write follows.
+func (f *framer) writeData(s *Stream, p []byte, more bool) error {
 	var h [frameHeader]byte
 	putFrame(&h, frameData, 0, s.id, uint32(len(p)))
 	f.mu.Lock()
@@ -216,7 +217,7 @@ func (f *framer) writeData(s *Stream, p []byte) error {
 		return errCanceled
 	}
 	s.window -= int64(len(p))
-	now, err := f.l.appendData(h[:], p, frameHeader+len(p))
+	now, err := f.l.appendData(h[:], p, frameHeader+len(p), more)
 	f.mu.Unlock()
 	if now {
 		f.l.sendNow()

@@ -136,7 +136,7 @@ func (e *modelEnd) run(l *link) {
 			if l.reserve(w, len(part), nil, nil) != nil {
 				return
 			}
-			now, err := l.appendData(part, nil, len(part))
+			now, err := l.appendData(part, nil, len(part), r>>40%4 == 0 && len(part) < len(rest))
 			if now {
 				l.sendNow()
 			}

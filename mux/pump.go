@@ -31,15 +31,24 @@ func (l *link) transmit(att *attachment, m *messageBuffer, n int) {
 	more := l.endErr != nil || l.sendable()
 	l.mu.Unlock()
 	if err != nil {
-		l.detach(att, fmt.Errorf("send: %w", err))
+		l.sendFailed(att, fmt.Errorf("send: %w", err))
 	}
 	if more {
 		signal(l.kick)
 	}
 }
 
-// sendNow sends what appendData has appended, in the writer's own goroutine: it saves a keystroke the way through the
-// pump.
+// sendFailed ends the use of a carrier that takes nothing any more. What it has received before may still say why, so the
+// reader, who hears of the end too, has a moment to come to it.
+func (l *link) sendFailed(att *attachment, err error) {
+	l.mu.Lock()
+	att.mute = true
+	l.mu.Unlock()
+	time.AfterFunc(closeBlocked, func() { l.detach(att, err) })
+}
+
+// sendNow sends one message, in the writer's own goroutine: it saves a keystroke the way through the pump, and bulk the
+// switch between two goroutines for each message. appendData has set busy.
 func (l *link) sendNow() {
 	l.mu.Lock()
 	att := l.att
@@ -62,7 +71,7 @@ func (l *link) nextMessage() (att *attachment, m *messageBuffer, n int) {
 		switch att = l.att; {
 		case l.busy:
 			// A writer sends its own; it kicks when it is done and there is more.
-		case l.endErr != nil && (!l.sayClose || att == nil):
+		case l.endErr != nil && (!l.sayClose || att == nil || att.mute):
 			l.sayClose = false
 			old := l.detachLocked(l.endErr)
 			l.mu.Unlock()
@@ -86,7 +95,7 @@ func (l *link) nextMessage() (att *attachment, m *messageBuffer, n int) {
 // sendable tells whether compose would have something to say. mu is held.
 func (l *link) sendable() bool {
 	att := l.att
-	if att == nil || !att.up {
+	if att == nil || !att.up || att.mute {
 		return false
 	}
 	if l.sayClose || att.wantAck || att.wantProbe || att.wantProbeAck {

@@ -78,6 +78,9 @@ func (l *link) reserve(w *waiter, n int, cancel, deadline <-chan struct{}) error
 			}
 		}
 		q.add(w)
+		if !l.busy && l.sendable() {
+			signal(l.kick) // appendData may have left something to wait for more
+		}
 		l.mu.Unlock()
 		if victim != nil {
 			victim.end(&LinkError{Code: CodeBudget, Text: "held for longest when memory ran out"}, true)
@@ -150,24 +153,19 @@ func (l *link) append(a, b []byte, reserved int) error {
 	return nil
 }
 
-// appendData is append for a writer that has no lock and may wait for the carrier. now says that it shall call sendNow:
-// the link was quiet (all was acknowledged, so that the carrier will hardly block) and the write is small.
-func (l *link) appendData(a, b []byte, reserved int) (now bool, err error) {
+// appendData is append for a writer that has no lock and may wait for the carrier. more says that it will append more at
+// once: what does not fill a message waits for that. now says that the writer shall call sendNow: nobody else is sending.
+func (l *link) appendData(a, b []byte, reserved int, more bool) (now bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	quiet := !l.busy && l.buf.start == l.buf.end && len(b) <= smallWrite
 	if err := l.appendLocked(a, b, reserved); err != nil {
 		return false, err
 	}
-	switch {
-	case !l.sendable():
-	case quiet:
-		l.busy = true
-		return true, nil
-	default:
-		signal(l.kick)
+	if l.busy || !l.sendable() || more && l.buf.end-l.sent < uint64(l.att.max) {
+		return false, nil
 	}
-	return false, nil
+	l.busy = true
+	return true, nil
 }
 
 func (l *link) appendLocked(a, b []byte, reserved int) error {

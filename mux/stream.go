@@ -82,6 +82,17 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return n, s.readError(err)
 }
 
+// WaitRead blocks until Read would not, and takes nothing: who waits so needs no buffer meanwhile. Its errors are Read's.
+func (s *Stream) WaitRead() error {
+	if err := s.ended(); err != nil {
+		return err
+	}
+	if _, err := s.ys.Read(nil); err != nil {
+		return s.readError(err)
+	}
+	return nil
+}
+
 // ended tells why neither reading nor writing is possible here any more.
 func (s *Stream) ended() error {
 	switch {
@@ -160,18 +171,19 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for len(p) > 0 {
-		part, err := s.writePart(p[:min(len(p), maxFrameBody)])
+		part, err := s.writePart(p[:min(len(p), maxFrameBody)], len(p) > maxFrameBody)
 		n += part
 		p = p[part:]
 		if err != nil {
+			signal(s.f.l.kick) // what waited for more goes alone
 			return n, err
 		}
 	}
 	return n, s.writeError()
 }
 
-// writePart writes one turn's worth.
-func (s *Stream) writePart(p []byte) (int, error) {
+// writePart writes one turn's worth, of which more may follow at once.
+func (s *Stream) writePart(p []byte, more bool) (int, error) {
 	expired := s.writeDeadline.wait()
 	for {
 		if err := s.writeError(); err != nil {
@@ -181,9 +193,12 @@ func (s *Stream) writePart(p []byte) (int, error) {
 		window := s.window
 		s.f.mu.Unlock()
 		if window > 0 {
-			p = p[:min(int64(len(p)), window)]
+			if int64(len(p)) > window {
+				p, more = p[:window], false
+			}
 			break
 		}
+		signal(s.f.l.kick) // what waited for more has to go alone
 		select {
 		case <-s.waiter.ch:
 		case <-s.aborted:
@@ -195,7 +210,7 @@ func (s *Stream) writePart(p []byte) (int, error) {
 	}
 	err := s.f.l.reserve(s.waiter, frameHeader+len(p), s.closing, expired)
 	if err == nil {
-		err = s.f.writeData(s, p)
+		err = s.f.writeData(s, p, more)
 	}
 	if err == nil {
 		return len(p), nil

@@ -5,13 +5,15 @@ import "time"
 // The receiver's window is what the peer may have in flight: too little starves the path, too much fills the queues on
 // the way, in which a keystroke then stands behind bulk. So it follows what the path carries, as BBR's does
 // (draft-ietf-ccwg-bbr, section "Congestion window"): the rate at which bytes came lately, times the shortest round
-// trip, and a quarter more, which lets it grow when the path can do better.
+// trip, and a fifth more, which lets it grow when the path can do better.
 const (
 	sampleTime = 10 * time.Millisecond // shortest sample: on loopback scheduling rules
 	rttFloor   = 2 * time.Millisecond  // the window takes no round trip for shorter, for the same reason
 	rateMemory = 10                    // samples, of which the best counts
 	fullAfter  = 3                     // samples without growth, until the path is called full
-	ackTime    = time.Millisecond      // ACKs come no faster than this, where the window allows it: each costs two wake-ups
+	startGain  = 2
+	steadyGain = 1.2              // more than what waits for an ACK, so that the window can grow
+	ackTime    = time.Millisecond // ACKs come no faster than this, where the window allows it: each costs two wake-ups
 )
 
 // tuner finds a window's size. Only samples count in which the window was what stopped the peer: a peer that has little to
@@ -74,15 +76,15 @@ func (t *tuner) data(received uint64, now time.Time, minRTT time.Duration) float
 	if t.best >= 1.25*t.grown {
 		t.grown, t.full = t.best, 0
 	}
-	gain := 1.25
+	gain := steadyGain
 	if t.full < fullAfter {
-		gain = 2
+		gain = startGain
 	}
 	return gain * t.best * max(minRTT, rttFloor).Seconds()
 }
 
-// ackEvery is how many bytes may come until they are acknowledged: an eighth of the window keeps the peer going, and where
+// ackEvery is how many bytes may come until they are acknowledged: a sixteenth of the window keeps the peer going, and where
 // that is less than comes within ackTime, up to half.
 func (t *tuner) ackEvery(window int) uint64 {
-	return uint64(min(window/2, max(window/8, int(t.best*ackTime.Seconds()))))
+	return uint64(min(window/2, max(window/16, int(t.best*ackTime.Seconds()))))
 }

@@ -40,11 +40,11 @@ func TestTunerFollowsThePath(t *testing.T) {
 		rtt  time.Duration
 		want float64 // bytes
 	}{
-		{"25 MB/s, 100 ms", 25e6, 100 * time.Millisecond, 1.25 * 2.5e6},
-		{"125 MB/s, 100 ms", 125e6, 100 * time.Millisecond, 1.25 * 12.5e6},
+		{"25 MB/s, 100 ms", 25e6, 100 * time.Millisecond, steadyGain * 2.5e6},
+		{"125 MB/s, 100 ms", 125e6, 100 * time.Millisecond, steadyGain * 12.5e6},
 		{"1 MB/s, 40 ms: the smallest will do", 1e6, 40 * time.Millisecond, start},
 		{"1.25 GB/s, 100 ms: the largest must do", 1.25e9, 100 * time.Millisecond, 16 << 20},
-		{"200 MB/s on loopback", 200e6, 100 * time.Microsecond, 1.25 * 200e6 * rttFloor.Seconds()},
+		{"200 MB/s on loopback", 200e6, 100 * time.Microsecond, steadyGain * 200e6 * rttFloor.Seconds()},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			var tn tuner
@@ -65,7 +65,7 @@ func TestTunerForgets(t *testing.T) {
 	rtt := 50 * time.Millisecond
 	w := tuneOver(&tn, 256<<10, 50e6, rtt, 3*time.Second, true)
 	slow := tuneOver(&tn, w, 10e6, rtt, 3*time.Second, true)
-	if want := 1.25 * 10e6 * rtt.Seconds(); float64(slow) > 1.1*want {
+	if want := steadyGain * 10e6 * rtt.Seconds(); float64(slow) > 1.1*want {
 		t.Errorf("window %d on a path that has become slower, want %.0f", slow, want)
 	}
 	fast := tuneOver(&tn, slow, 50e6, rtt, 3*time.Second, true)
@@ -114,10 +114,10 @@ func TestAckEvery(t *testing.T) {
 		best   float64
 		want   uint64
 	}{
-		{256 << 10, 0, 32 << 10},
+		{256 << 10, 0, 16 << 10},
 		{256 << 10, 60e6, 60e3},
 		{256 << 10, 500e6, 128 << 10},
-		{16 << 20, 125e6, 2 << 20},
+		{16 << 20, 125e6, 1 << 20},
 		{4, 0, 0},
 	} {
 		tn := tuner{best: c.best}

@@ -84,6 +84,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.Stream.Read(p)
 }
 
+// WaitRead waits for the answer, then as the stream's does.
+func (c *Conn) WaitRead() error {
+	if err := c.Answer(); err != nil {
+		return err
+	}
+	return c.Stream.WaitRead()
+}
+
 // Connect asks for a connection to target and waits until the daemon says that
 // it is there: *StatusError when it is not. ctx bounds all of it.
 func Connect(ctx context.Context, o Opener, target string) (*mux.Stream, error) {

@@ -120,6 +120,9 @@ func (p *piping) copyOne(src, dst duplex, n counter, srcFirst bool) {
 // copyBytes copies until src ends. It returns what reading and what writing
 // failed with; both nil is src's end of data.
 func copyBytes(dst io.Writer, src io.Reader, n counter) (rerr, werr error) {
+	if l := lenderOf(src); l != nil {
+		return copyLent(socketWriter(dst), l, n)
+	}
 	big := false
 	for {
 		var full bool
@@ -142,6 +145,32 @@ func copyBytes(dst io.Writer, src io.Reader, n counter) (rerr, werr error) {
 			return err, nil
 		}
 		big = full
+	}
+}
+
+// copyLent is copyBytes for a source that needs no buffer while it waits.
+func copyLent(dst io.Writer, src lender, n counter) (rerr, werr error) {
+	for {
+		buf, r, err := src.read()
+		if r > 0 {
+			var w int
+			w, werr = dst.Write(buf[:r])
+			n.Add(int64(w))
+			if werr == nil && w < r {
+				werr = io.ErrShortWrite
+			}
+		}
+		if buf != nil {
+			bigBuffers.Put(buf)
+		}
+		switch {
+		case werr != nil:
+			return nil, werr
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			return err, nil
+		}
 	}
 }
 

@@ -64,10 +64,10 @@ const (
 	probeRetryMin = 250 * time.Millisecond
 	probeRetryMax = 5 * time.Second
 
-	// smallBuffer is what an idle connection holds per direction, in bytes;
-	// bigBuffer is taken while reads fill more than that. Few and large reads
-	// are what makes bulk fast, small idle buffers are what makes thousands of
-	// idle connections cheap.
+	// bigBuffer is read into when there is something to read, in bytes: few and
+	// large reads are what makes bulk fast. It is four of the mux's turns.
+	// smallBuffer is what an idle connection holds per direction where it
+	// cannot wait without a buffer, that is on Windows.
 	smallBuffer = 4 << 10
 	bigBuffer   = 128<<10 - 512
 )

@@ -15,6 +15,7 @@ import (
 type socket struct {
 	net.Conn
 	try *tryWriter // nil: this connection cannot write without blocking
+	raw *rawReader // nil: the connection itself reads
 
 	mu     sync.Mutex
 	idle   sync.Cond // signalled when busy or corked changes
@@ -34,13 +35,21 @@ func newSocket(conn net.Conn) *socket {
 	if s, ok := conn.(*socket); ok {
 		return s
 	}
-	s := &socket{Conn: conn, try: newTryWriter(conn)}
+	s := &socket{Conn: conn, try: newTryWriter(conn), raw: newRawReader(conn)}
 	s.idle.L = &s.mu
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		// Go's default, said once more because a keystroke's delay depends on it.
 		_ = tcp.SetNoDelay(true) // a socket that is gone says so at the first write
 	}
 	return s
+}
+
+// Read implements net.Conn. One goroutine at a time.
+func (s *socket) Read(p []byte) (int, error) {
+	if s.raw == nil {
+		return s.Conn.Read(p)
+	}
+	return s.raw.read(p)
 }
 
 // setTimeout sets how long one write may take.

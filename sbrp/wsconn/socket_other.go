@@ -12,3 +12,9 @@ func newTryWriter(net.Conn) *tryWriter { return nil }
 
 func (*tryWriter) write([]byte) (int, error)            { panic("wsconn: no non-blocking writes here") }
 func (*tryWriter) writeTwo([]byte, []byte) (int, error) { panic("wsconn: no non-blocking writes here") }
+
+// rawReader does not exist here.
+type rawReader struct{}
+
+func newRawReader(net.Conn) *rawReader      { return nil }
+func (*rawReader) read([]byte) (int, error) { panic("wsconn: no raw reader on this platform") }

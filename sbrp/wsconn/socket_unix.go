@@ -5,6 +5,7 @@ package wsconn
 import (
 	"io"
 	"net"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -67,12 +68,12 @@ func (t *tryWriter) result(err error) (int, error) {
 
 // writeOne always answers true: the runtime is not to wait until the descriptor is writable.
 func (t *tryWriter) writeOne(fd uintptr) bool {
-	t.settle(func() (int, error) { return unix.Write(int(fd), t.p) })
+	t.settle(func() (int, error) { return writeNow(fd, t.p) })
 	return true
 }
 
 func (t *tryWriter) writeBoth(fd uintptr) bool {
-	t.settle(func() (int, error) { return unix.Writev(int(fd), t.iov[:]) })
+	t.settle(func() (int, error) { return writeBothNow(fd, &t.iov) })
 	return true
 }
 
@@ -93,5 +94,61 @@ func (t *tryWriter) settle(write func() (int, error)) {
 			t.n = n
 		}
 		return
+	}
+}
+
+// rawReader reads from a socket by system calls of its own. It belongs to whoever reads.
+type rawReader struct {
+	raw syscall.RawConn
+	try func(fd uintptr) bool // attempt, bound once
+
+	// Argument and results of one call.
+	p   []byte
+	n   int
+	err error
+}
+
+// newRawReader returns nil where conn is not a socket of the system.
+func newRawReader(conn net.Conn) *rawReader {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	r := &rawReader{raw: raw}
+	r.try = r.attempt
+	return r
+}
+
+// read is net.Conn's Read: it waits until there is something, or the deadline has come.
+func (r *rawReader) read(p []byte) (int, error) {
+	r.p, r.n, r.err = p, 0, nil
+	err := r.raw.Read(r.try)
+	r.p = nil
+	if err == nil {
+		err = r.err
+	}
+	return r.n, err
+}
+
+func (r *rawReader) attempt(fd uintptr) bool {
+	for {
+		n, err := readNow(fd, r.p)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return false
+		case err != nil:
+			r.err = os.NewSyscallError("read", err)
+		case n == 0 && len(r.p) > 0:
+			r.err = io.EOF
+		default:
+			r.n = n
+		}
+		return true
 	}
 }
