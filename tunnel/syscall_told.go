@@ -1,10 +1,11 @@
-// The race detector sees what a descriptor orders only through these.
-
 //go:build unix && (!linux || race)
 
 package tunnel
 
 import "syscall"
+
+// With the race detector these are used on Linux too: it learns from package
+// syscall what reading and writing orders.
 
 func readNow(fd uintptr, p []byte) (int, error)  { return syscall.Read(int(fd), p) }
 func writeNow(fd uintptr, p []byte) (int, error) { return syscall.Write(int(fd), p) }
