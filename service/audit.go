@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -21,13 +22,16 @@ const (
 // auditLog is the audit log of a state directory: a line of JSON for each act. Other processes,
 // such as `culvert relay key create`, may write to it at the same time. It is an io.Writer
 // for a slog handler, which writes one line at a time; its methods may run concurrently.
+//
+// A chained log is written by one process at a time, and each of its lines is bound to the one before: see chain.
 type auditLog struct {
 	path string
 	most int64 // bytes
 
-	mu   sync.Mutex // guards what follows
-	file *os.File
-	size int64
+	mu    sync.Mutex // guards what follows
+	file  *os.File
+	size  int64
+	chain *chain // nil: the lines stand for themselves
 }
 
 // openAudit opens the audit log. Nobody else may read it: it says who talks to whom.
@@ -55,12 +59,33 @@ func (l *auditLog) logger(log *slog.Logger) *slog.Logger {
 	return slog.New(loud{h, log})
 }
 
+// openChained opens a chained log of another name in the state directory.
+func openChained(stateDir, name string) (*auditLog, error) {
+	l := &auditLog{path: filepath.Join(stateDir, name), most: auditSize, chain: &chain{}}
+	if err := l.open(); err != nil {
+		return nil, errorf(CodeConfig, "audit", "check --state-dir", "open audit log: %w", err)
+	}
+	return l, nil
+}
+
 func (l *auditLog) open() error {
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
+	var damage []byte
+	if l.chain != nil {
+		damage, err = l.chain.resume(l.path, l.path+".1")
+	}
+	if err == nil && damage != nil {
+		if _, err = f.Write(damage); err == nil {
+			err = l.chain.wrote(bytes.TrimPrefix(damage, []byte("\n")))
+		}
+	}
+	var info fs.FileInfo
+	if err == nil {
+		info, err = f.Stat()
+	}
 	if err != nil {
 		_ = f.Close() // failed already
 		return err
@@ -83,9 +108,26 @@ func (l *auditLog) Write(line []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if l.chain != nil {
+		return len(line), l.append(l.chain.link(line))
+	}
 	n, err := l.file.Write(line)
 	l.size += int64(n)
 	return n, err
+}
+
+// append writes a line of a chained log. After an error the log is opened anew, which finds out how it ends. The caller has mu.
+func (l *auditLog) append(line []byte) error {
+	n, err := l.file.Write(line)
+	l.size += int64(n)
+	if err == nil {
+		err = l.chain.wrote(line)
+	}
+	if err != nil {
+		_ = l.file.Close() // failed already
+		l.file = nil
+	}
+	return err
 }
 
 // turn puts the file aside and begins another. The caller has mu.
@@ -110,6 +152,10 @@ func (l *auditLog) turn() error {
 func (l *auditLog) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.chain != nil && l.chain.head != nil {
+		_ = l.chain.head.Close() // what was written to it has said so
+		l.chain.head = nil
+	}
 	if l.file == nil {
 		return fs.ErrClosed
 	}

@@ -36,6 +36,7 @@ type exposure struct {
 	// Set by run before running is.
 	links  *mux.Server
 	daemon *endpoint.Daemon
+	acts   *acts
 
 	mu          sync.Mutex // guards what follows
 	running     bool       // links and daemon are there
@@ -95,7 +96,12 @@ func newExposure(m *machine, o ExposeOptions, sink Sink) (*exposure, error) {
 	if err != nil {
 		return nil, &Error{Code: CodeUsage, Name: "targets", Err: err}
 	}
-	x.exposer, err = tunnel.NewExposer(tunnel.ExposerConfig{Targets: targets, Grants: x.clients, Logger: m.log})
+	x.exposer, err = tunnel.NewExposer(tunnel.ExposerConfig{
+		Targets: targets, Grants: x.clients, Logger: m.log,
+		OnOpen:   func(s tunnel.StreamInfo) { x.acts.opened(s) }, // run sets acts before there is a stream
+		OnClose:  func(s tunnel.StreamInfo, end tunnel.End) { x.acts.closed(s, end) },
+		OnRefuse: func(s tunnel.StreamInfo, status tunnel.Status, err error) { x.acts.notOpened(s, status, err) },
+	})
 	if err != nil {
 		return nil, &Error{Code: CodeUsage, Name: "targets", Err: err}
 	}
@@ -144,6 +150,12 @@ func (x *exposure) run(ctx context.Context) error {
 		return stateError(err)
 	}
 	defer unlock()
+	audit, err := openChained(x.m.dir.Path(), daemonAuditFile)
+	if err != nil {
+		return err
+	}
+	defer audit.Close()
+	x.acts = newActs(audit.logger(x.m.log))
 	if err := x.assemble(ctx); err != nil {
 		return err
 	}
@@ -157,6 +169,8 @@ func (x *exposure) run(ctx context.Context) error {
 	x.clients.OnProblem(func(err error) {
 		x.sink(Event{Time: time.Now(), Event: EventError, Code: "authorized_clients", Message: err.Error()})
 	})
+	x.acts.write(actStarted, "program", x.m.program, "daemon_key", x.m.identity.PublicKey().String())
+	defer x.acts.write(actStopped)
 	g, gctx := errgroup.WithContext(ctx)
 	// The path outlives the links, so that their end reaches the clients.
 	pathCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -205,12 +219,22 @@ func (x *exposure) isRunning() bool {
 
 // admit decides on a client that has proved its key: a good pairing proof or a grant.
 func (x *exposure) admit(_ context.Context, h mux.Hello) (mux.Admission, error) {
+	adm, err := x.decide(h)
+	if err != nil {
+		x.acts.notAdmitted(h, err)
+	}
+	return adm, err
+}
+
+func (x *exposure) decide(h mux.Hello) (mux.Admission, error) {
 	var proof []byte
 	if len(h.Pairing) > 0 {
+		var granted config.Grant
 		var err error
-		if proof, err = x.m.takePairing(h); err != nil {
+		if proof, granted, err = x.m.takePairing(h); err != nil {
 			return mux.Admission{}, err
 		}
+		x.acts.paired(granted)
 	}
 	g, err := x.clients.Lookup(h.Key)
 	if denied, ok := errors.AsType[*config.DeniedError](err); ok {
@@ -237,6 +261,7 @@ func (x *exposure) applyGrants() {
 	if !x.isRunning() {
 		return
 	}
+	x.exposer.Recheck() // first, so that what ends has this reason
 	seen := map[[32]byte]bool{}
 	for _, st := range x.links.Links() {
 		if seen[st.Peer.Key] {
@@ -247,13 +272,13 @@ func (x *exposure) applyGrants() {
 			x.links.Drop(st.Peer.Key, mux.CodeRevoked, "the grant was revoked or has expired")
 		}
 	}
-	x.exposer.Recheck()
 }
 
 // observe turns links' lives into events.
 func (x *exposure) observe(e mux.Event) {
 	out := Event{Time: e.Time, Client: e.Peer.Name, Fingerprint: keyOf(e.Peer).Fingerprint().String()}
 	out.Reason = reasonText(e.Reason)
+	x.acts.link(e)
 	x.m.log.Info("link "+e.Kind.String(), "client", e.Peer.Name, "link", e.Link.String(), "reason", e.Reason)
 	switch e.Kind {
 	case mux.EventConnected:

@@ -150,25 +150,25 @@ func pairCodeError(err error) *Error {
 }
 
 // takePairing finds the pending pairing that a client's proof is good for, uses it up, and
-// authorises the client. It returns the daemon's own proof for the client.
-func (m *machine) takePairing(h mux.Hello) (proof []byte, err error) {
+// authorises the client. It returns the daemon's own proof for the client, and the grant.
+func (m *machine) takePairing(h mux.Hello) (proof []byte, granted config.Grant, err error) {
 	daemonKey := m.identity.PublicKey()
 	clientKey := sbrp.PublicKey(h.Key)
 	p, err := m.dir.Pairings().Take(func(p config.Pairing) bool {
 		return checkPairProof(p.PSK, sbrp.RoleClient, h.Transcript, clientKey, daemonKey, h.Pairing)
 	}, h.Key)
 	if errors.Is(err, config.ErrNoPairing) {
-		return nil, &mux.RefusedError{Code: mux.RefusePairing, Text: "the pairing code is wrong, used or expired"}
+		return nil, config.Grant{}, &mux.RefusedError{Code: mux.RefusePairing, Text: "the pairing code is wrong, used or expired"}
 	}
 	if err != nil {
-		return nil, err
+		return nil, config.Grant{}, err
 	}
 	grant := config.Grant{Key: clientKey, Name: config.CleanName(cmp.Or(p.Name, h.Name)), Targets: p.Targets}
 	if p.For > 0 {
 		grant.Expires = time.Now().Add(p.For)
 	}
-	if _, err := m.dir.AuthorizedClients().Grant(grant); err != nil {
-		return nil, err
+	if granted, err = m.dir.AuthorizedClients().Grant(grant); err != nil {
+		return nil, config.Grant{}, err
 	}
-	return pairProof(p.PSK, sbrp.RoleDaemon, h.Transcript, clientKey, daemonKey), nil
+	return pairProof(p.PSK, sbrp.RoleDaemon, h.Transcript, clientKey, daemonKey), granted, nil
 }

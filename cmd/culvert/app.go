@@ -63,6 +63,8 @@ type calls struct {
 	grant         func(context.Context, service.GrantOptions) (service.ClientRow, error)
 	revoke        func(context.Context, service.Common, string) (service.ClientRow, error)
 	clients       func(context.Context, service.Common) ([]service.ClientRow, []error, error)
+	verifyAudit   func(service.Common, string) (service.AuditReport, error)
+	showAudit     func(service.Common, func([]byte) bool) error
 	renameClient  func(context.Context, service.Common, string, string) (service.ClientRow, error)
 	exportClients func(service.Common) (string, []error, error)
 	importClients func(context.Context, service.Common, string, io.Reader) ([]service.ClientRow, error)
@@ -97,6 +99,7 @@ func newApp() *app {
 			up: service.Up, check: service.Check, reload: service.Reload, status: service.Status,
 			makePairing: service.MakePairing, waitPairing: service.WaitPairing, redeemPairing: service.RedeemPairing,
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
+			verifyAudit: service.VerifyAudit, showAudit: service.ShowAudit,
 			renameClient: service.RenameClient, exportClients: service.ExportClients, importClients: service.ImportClients,
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,
 			runRelay:  service.RunRelay,

@@ -37,7 +37,7 @@ between them is end-to-end encrypted. One binary plays every part.
 	root.AddCommand(
 		newDemoCmd(a), newRelayCmd(a), newLoginCmd(a), newExposeCmd(a), newPairCmd(a),
 		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newBenchCmd(a), newManCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
-		newClientsCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
+		newClientsCmd(a), newAuditCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
 		newUpCmd(a), newCheckCmd(a), newReloadCmd(a), newStatusCmd(a), newServiceCmd(a),
 	)
 	root.SetHelpCommand(newHelpCmd(root))

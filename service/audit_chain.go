@@ -1,0 +1,179 @@
+package service
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+)
+
+// A chained audit log has in each line the number of the line ("n", from 1) and the hash of the line before ("prev": SHA-256
+// of its bytes without the line end, in hex; of the first line: zeros). So no line can be changed, moved, put in or taken
+// out without all later ones being written anew. Beside the log stands the head: number and hash of the last line, by which
+// missing lines at the end are found. The writer looks at both when it opens the log, and writes down what is wrong
+// ("log damaged"), so that a log that was cut does not heal by going on.
+//
+// Whoever may write the state directory can write all of it anew. Against that helps a head that was noted elsewhere.
+
+const (
+	headSuffix = ".head"
+	// headSize is number, space, hash and line end: always the same, so that the head is one small write in place.
+	headSize = 20 + 1 + 2*sha256.Size + 1
+	// maxAuditLine bounds a line, in bytes; ours are under 1 KB.
+	maxAuditLine = 64 << 10
+
+	// actDamaged is the writer's word that the log is not as it was left.
+	actDamaged = "log damaged"
+)
+
+// lineHash is the hash of a line in hex.
+func lineHash(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:])
+}
+
+var firstPrev = hex.EncodeToString(make([]byte, sha256.Size))
+
+// chain is the writer's end of a chained log. It belongs to an auditLog, whose mu guards it.
+type chain struct {
+	n    uint64 // of the last line
+	hash string // of the last line
+	head *os.File
+}
+
+// chained is what a reader needs of a line.
+type chained struct {
+	N    uint64 `json:"n"`
+	Prev string `json:"prev"`
+	Act  string `json:"act"`
+}
+
+// parseChained reads number and link of a line.
+func parseChained(line []byte) (c chained, err error) {
+	if err := json.Unmarshal(line, &c); err != nil {
+		return c, errors.New("it is no JSON object")
+	}
+	if c.N == 0 || len(c.Prev) != len(firstPrev) {
+		return c, errors.New("it has no number or no link to the line before")
+	}
+	return c, nil
+}
+
+// link makes the next line of a JSON object that ends with a line end.
+func (c *chain) link(object []byte) []byte {
+	line := fmt.Appendf(make([]byte, 0, len(object)+100), `{"n":%d,"prev":%q,`, c.n+1, c.hash)
+	return append(line, object[1:]...)
+}
+
+// wrote notes that a line is in the log. An error is the head's.
+func (c *chain) wrote(line []byte) error {
+	c.n, c.hash = c.n+1, lineHash(bytes.TrimSuffix(line, []byte("\n")))
+	_, err := c.head.WriteAt(fmt.Appendf(nil, "%020d %s\n", c.n, c.hash), 0)
+	return err
+}
+
+// readHead reads the head beside a log; a missing one is zero.
+func readHead(log string) (n uint64, hash string, err error) {
+	b, err := os.ReadFile(log + headSuffix)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 {
+		return 0, firstPrev, nil
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	number, rest, _ := bytes.Cut(b, []byte(" "))
+	n, err = strconv.ParseUint(string(number), 10, 64)
+	if err != nil || len(b) != headSize {
+		return 0, "", fmt.Errorf("%s%s is damaged", log, headSuffix)
+	}
+	return n, string(bytes.TrimSpace(rest)), nil
+}
+
+// resume takes the chain up where the log ends, and returns what is to be written down about it first: nothing, or what
+// is wrong. before is the file that was put aside last, for a log that is empty.
+func (c *chain) resume(log, before string) (damage []byte, err error) {
+	if c.head == nil {
+		if c.head, err = os.OpenFile(log+headSuffix, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	line, torn, err := lastLine(log)
+	if err == nil && line == nil {
+		line, _, err = lastLine(before)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, hash, headErr := readHead(log)
+	found, lineErr := chained{}, error(nil)
+	c.n, c.hash = 0, firstPrev
+	if line != nil {
+		c.hash = lineHash(line)
+		found, lineErr = parseChained(line)
+		c.n = found.N
+	}
+	why := ""
+	switch {
+	case headErr != nil:
+		why = "the head cannot be read"
+	case torn || lineErr != nil:
+		why = "the last line is not whole"
+		c.n = max(n, c.n)
+	case n == 0 && found.N > 1:
+		why = "the head is missing"
+	case found.N < n:
+		why = fmt.Sprintf("it ends with line %d, the head says %d", found.N, n)
+		c.n = n
+	case found.N == n && c.hash != hash:
+		why = "the last line is not the one that the head says"
+	}
+	if why == "" {
+		return nil, nil
+	}
+	object, err := json.Marshal(struct {
+		Time time.Time `json:"time"`
+		Act  string    `json:"act"`
+		Why  string    `json:"why"`
+	}{time.Now(), actDamaged, why})
+	if err != nil {
+		return nil, err
+	}
+	damage = append(c.link(object), '\n')
+	if torn {
+		damage = append([]byte("\n"), damage...)
+	}
+	return damage, nil
+}
+
+// lastLine returns the last line of a file without its end, and whether the end was missing; nil if there is no line.
+func lastLine(path string) (line []byte, torn bool, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, false, err
+	}
+	b := make([]byte, min(size, 2*maxAuditLine))
+	if _, err := f.ReadAt(b, size-int64(len(b))); err != nil && !errors.Is(err, io.EOF) {
+		return nil, false, err
+	}
+	if len(b) == 0 {
+		return nil, false, nil
+	}
+	whole := bytes.HasSuffix(b, []byte("\n"))
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	return b[bytes.LastIndexByte(b, '\n')+1:], !whole, nil
+}
