@@ -37,6 +37,7 @@ type Dir struct {
 	path    string
 	root    *os.Root
 	clients *AuthorizedClients // one per Dir: it remembers what it has read and reported
+	owner   owner              // whose the directory is
 }
 
 // Open opens the state directory at path and makes it, 0700, if it does not
@@ -62,7 +63,7 @@ func Open(path string) (*Dir, error) {
 		_ = root.Close() // nothing was written
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	d := &Dir{path: abs, root: root}
+	d := &Dir{path: abs, root: root, owner: ownerOf(fi)}
 	d.clients = &AuthorizedClients{dir: d, now: time.Now, reported: make(map[string]bool)}
 	return d, nil
 }
@@ -177,7 +178,10 @@ func (d *Dir) write(name string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	err = d.owner.give(f)
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -231,6 +235,10 @@ func (d *Dir) sync() error {
 func (d *Dir) lock() (unlock func(), err error) {
 	f, err := d.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", d.path, underlying(err))
+	}
+	if err := d.owner.give(f); err != nil {
+		_ = f.Close() // not locked
 		return nil, fmt.Errorf("lock %s: %w", d.path, underlying(err))
 	}
 	deadline := time.NewTimer(lockTimeout)

@@ -14,7 +14,10 @@ func (d *Dir) TryLock(name string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", d.File(name), underlying(err))
 	}
-	ok, err := tryLock(f)
+	ok := false
+	if err = d.owner.give(f); err == nil {
+		ok, err = tryLock(f)
+	}
 	if ok {
 		return func() { _ = f.Close() }, nil // closing drops the lock
 	}

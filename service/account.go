@@ -24,6 +24,7 @@ type machine struct {
 	log      *slog.Logger
 	beat     func() // nil: nobody watches
 	every    time.Duration
+	command  CommandFunc // nil: it takes none
 }
 
 // openDir opens the state directory and says how to mend it.
@@ -48,7 +49,7 @@ func openMachine(c Common) (*machine, error) {
 		_ = dir.Close() // the error says why
 		return nil, &Error{Code: CodeConfig, Name: "device_key", Err: err}
 	}
-	return &machine{dir: dir, identity: id, program: c.Program, log: logger(c.Logger), beat: c.Beat, every: c.BeatEvery}, nil
+	return &machine{dir: dir, identity: id, program: c.Program, log: logger(c.Logger), beat: c.Beat, every: c.BeatEvery, command: c.Command}, nil
 }
 
 // close releases the state directory.

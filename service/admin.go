@@ -36,18 +36,20 @@ const (
 )
 
 // adminSocket is the local admin API of a running process: HTTP on a Unix socket, which
-// Windows has too. Only this user, and the superuser, is answered.
+// Windows has too. Only this user, and the superuser, is answered; and in the directory of a
+// system service, its group (see sharedAdminDir).
 type adminSocket struct {
-	ln  *net.UnixListener
-	log *slog.Logger
+	ln     *net.UnixListener
+	log    *slog.Logger
+	shared bool // with a group, which the modes alone let in
 }
 
 // adminDir is where the sockets are: in the state directory, or where their paths would be
 // too long, in a private directory of the system's temporary one.
-func adminDir(dir *config.Dir) string {
-	path := dir.File(adminDirName)
+func adminDir(stateDir string) string {
+	path := filepath.Join(stateDir, adminDirName)
 	if len(path)+1+maxSocketName > maxSocketPath {
-		sum := sha256.Sum256([]byte(dir.Path()))
+		sum := sha256.Sum256([]byte(stateDir))
 		path = filepath.Join(os.TempDir(), "culvert-"+hex.EncodeToString(sum[:8]))
 	}
 	return path
@@ -56,12 +58,16 @@ func adminDir(dir *config.Dir) string {
 // listenAdmin opens this process's socket, PID.sock. A process that runs several commands,
 // as a program that embeds this package may, has PID-1.sock and so on.
 func listenAdmin(dir *config.Dir, log *slog.Logger) (*adminSocket, error) {
-	in := adminDir(dir)
-	if err := os.Mkdir(in, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := checkPrivateDir(in); err != nil {
-		return nil, err
+	in, shared := sharedAdminDir(dir.Path())
+	mode := fs.FileMode(0o660)
+	if !shared {
+		in, mode = adminDir(dir.Path()), 0o600
+		if err := os.Mkdir(in, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if err := checkPrivateDir(in); err != nil {
+			return nil, err
+		}
 	}
 	const most = 100
 	for n := range most {
@@ -80,11 +86,11 @@ func listenAdmin(dir *config.Dir, log *slog.Logger) (*adminSocket, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := os.Chmod(path, 0o600); err != nil {
+		if err := os.Chmod(path, mode); err != nil {
 			_ = ln.Close() // not usable
 			return nil, err
 		}
-		return &adminSocket{ln: ln, log: log}, nil
+		return &adminSocket{ln: ln, log: log, shared: shared}, nil
 	}
 	return nil, fmt.Errorf("%d admin sockets of this process are in %s", most, in)
 }
@@ -112,6 +118,9 @@ func (a *adminSocket) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		if a.shared {
+			return c, nil
+		}
 		if err := checkPeer(c); err != nil {
 			a.log.Warn("admin socket: connection refused", "err", err)
 			_ = c.Close() // never answered
@@ -133,9 +142,22 @@ func (a *adminSocket) serve(ctx context.Context, h http.Handler) error {
 		Handler: h, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: adminTimeout,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // makes Serve return
-	defer stop()
-	if err := srv.Serve(a); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
+	srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { // makes Serve return
+		defer close(ended)
+		// Detached: ctx has ended, and with it what the handlers do.
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
+		defer cancel()
+		if srv.Shutdown(sctx) != nil {
+			_ = srv.Close() // some answer is stuck
+		}
+	})
+	err := srv.Serve(a)
+	if !stop() {
+		<-ended
+	}
+	if !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
 		return err
 	}
 	return nil

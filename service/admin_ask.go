@@ -32,8 +32,8 @@ type answered struct {
 
 // askAll asks every process that runs on the state directory, all at once, so that one
 // that hangs holds up nobody else. Sockets of dead processes are removed.
-func askAll(ctx context.Context, dir *config.Dir, method, path string, timeout time.Duration) ([]answered, error) {
-	sockets, err := adminSockets(dir)
+func askAll(ctx context.Context, stateDir, method, path string, timeout time.Duration) ([]answered, error) {
+	sockets, err := adminSockets(stateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -52,22 +52,42 @@ func askAll(ctx context.Context, dir *config.Dir, method, path string, timeout t
 }
 
 // adminSockets are the sockets of the processes, dead ones too.
-func adminSockets(dir *config.Dir) ([]string, error) {
-	in := adminDir(dir)
-	entries, err := os.ReadDir(in)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+func adminSockets(stateDir string) ([]string, error) {
+	var paths []string
+	if in, ok := sharedAdminDir(stateDir); ok {
+		shared, err := socketsIn(in)
+		if err != nil {
+			return nil, stateError(err)
+		}
+		paths = shared
+		if foreign, _ := foreignDir(stateDir); foreign && os.Geteuid() != 0 {
+			return paths, nil // the others are not for us
+		}
 	}
-	if err == nil && os.Geteuid() != 0 { // the superuser may look at other users' processes
+	in := adminDir(stateDir)
+	own, err := socketsIn(in)
+	if err == nil && own != nil && os.Geteuid() != 0 { // the superuser may look at other users' processes
 		err = checkPrivateDir(in)
 	}
 	if err != nil {
 		return nil, stateError(err)
 	}
-	var paths []string
+	return append(paths, own...), nil
+}
+
+// socketsIn are the sockets in a directory, which need not be there.
+func socketsIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	paths := []string{}
 	for _, e := range entries {
 		if isAdminSocket(e.Name()) {
-			paths = append(paths, filepath.Join(in, e.Name()))
+			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
 	return paths, nil
@@ -76,12 +96,7 @@ func adminSockets(dir *config.Dir) ([]string, error) {
 // ask makes one call.
 func ask(ctx context.Context, socket, method, path string, timeout time.Duration) answered {
 	a := answered{path: socket}
-	cl := &http.Client{Timeout: timeout, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
+	cl := adminClient(socket, timeout)
 	req, err := http.NewRequestWithContext(ctx, method, "http://culvert"+path, nil)
 	if err != nil {
 		a.err = err
@@ -98,6 +113,16 @@ func ask(ctx context.Context, socket, method, path string, timeout time.Duration
 	a.err = json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxAnswer)).Decode(&raw)
 	a.body = raw
 	return a
+}
+
+// adminClient talks to one process.
+func adminClient(socket string, timeout time.Duration) *http.Client {
+	return &http.Client{Timeout: timeout, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
 }
 
 // process is the answer as a process's status.
@@ -128,7 +153,7 @@ var errNotRunning = errors.New("no daemon is running")
 
 // askDaemon calls the process that exposes targets from a state directory.
 func askDaemon(ctx context.Context, dir *config.Dir, method, path string) (adminStatus, error) {
-	all, err := askAll(ctx, dir, method, path, adminTimeout)
+	all, err := askAll(ctx, dir.Path(), method, path, adminTimeout)
 	if err != nil {
 		return adminStatus{}, err
 	}

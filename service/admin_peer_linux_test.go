@@ -31,13 +31,13 @@ func TestAdminPeer(t *testing.T) {
 	base := t.TempDir()
 	dir := testDir(t, filepath.Join(base, "state"))
 	serveAdmin(t, dir, "forward")
-	socket := filepath.Join(adminDir(dir), "open.sock")
+	socket := filepath.Join(adminDir(dir.Path()), "open.sock")
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	for _, path := range []string{socket, adminDir(dir), dir.Path(), base, filepath.Dir(base)} {
+	for _, path := range []string{socket, adminDir(dir.Path()), dir.Path(), base, filepath.Dir(base)} {
 		if err := os.Chmod(path, 0o777); err != nil {
 			t.Fatal(err)
 		}

@@ -107,6 +107,9 @@ func (p *process) handler() http.Handler {
 		}
 		writeJSON(w, p.status())
 	})
+	if p.m.command != nil {
+		m.HandleFunc("POST /v1/command", p.serveCommand)
+	}
 	m.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		if p.reload == nil {
 			http.NotFound(w, r)

@@ -87,7 +87,7 @@ func TestAdminStaleSockets(t *testing.T) {
 	serveAdmin(t, dir, "expose")
 	leave := func(name string, age time.Duration) string {
 		t.Helper()
-		path := filepath.Join(adminDir(dir), name)
+		path := filepath.Join(adminDir(dir.Path()), name)
 		ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +102,7 @@ func TestAdminStaleSockets(t *testing.T) {
 	}
 	dead, starting := leave("4000000001.sock", time.Minute), leave("4000000002.sock", 0)
 	own := leave(strconv.Itoa(os.Getpid())+"-2.sock", 0) // this pid, of another time
-	if err := os.WriteFile(filepath.Join(adminDir(dir), "notes.txt"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(adminDir(dir.Path()), "notes.txt"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := Common{StateDir: state}
@@ -131,7 +131,7 @@ func TestStatusProblems(t *testing.T) {
 		"4000000002.sock": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) },
 		"4000000003.sock": func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
 	} {
-		ln, err := net.Listen("unix", filepath.Join(adminDir(dir), name))
+		ln, err := net.Listen("unix", filepath.Join(adminDir(dir.Path()), name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func TestAdminLongPath(t *testing.T) {
 	state := filepath.Join(t.TempDir(), strings.Repeat("long/", 20), "state")
 	dir := testDir(t, state)
 	serveAdmin(t, dir, "forward")
-	in := adminDir(dir)
+	in := adminDir(dir.Path())
 	if !strings.HasPrefix(in, tmp) {
 		t.Fatalf("the sockets are in %s, want %s", in, tmp)
 	}

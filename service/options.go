@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -22,7 +23,14 @@ type Common struct {
 	// does, and no more when it hangs: it is for a supervisor's watchdog. nil: never.
 	Beat      func()
 	BeatEvery time.Duration
+	// Command carries out a command for a user who may use the admin socket, but not the
+	// state directory; nil: there are none. See [Delegate].
+	Command CommandFunc
 }
+
+// CommandFunc carries out a command line until it is done or ctx ends, and returns the exit
+// code.
+type CommandFunc func(ctx context.Context, words []string, stdout, stderr io.Writer) int
 
 // LoginOptions enrol this machine's device key at a control plane.
 type LoginOptions struct {

@@ -108,7 +108,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		KeyFile: filepath.Join(dir.Path(), adminKeyFile), FirstRun: first,
 		Metrics: addrOf(doors.metrics), Pprof: addrOf(doors.pprof),
 	}
-	p := newProcess(&machine{dir: dir, program: o.Program, log: h.log, beat: o.Beat, every: o.BeatEvery}, "relay", sink)
+	p := newProcess(&machine{dir: dir, program: o.Program, log: h.log, beat: o.Beat, every: o.BeatEvery, command: o.Command}, "relay", sink)
 	p.relay = func() *RelayStatus { return h.status(info) }
 	online := func() {
 		p.sink(Event{Time: time.Now(), Event: EventOnline, URL: info.URL, Addr: info.Addr})

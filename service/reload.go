@@ -51,7 +51,7 @@ func Reload(ctx context.Context, c Common) ([]Reloaded, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	answers, err := askAll(ctx, dir, http.MethodPost, "/v1/reload", reloadTimeout)
+	answers, err := askAll(ctx, dir.Path(), http.MethodPost, "/v1/reload", reloadTimeout)
 	if err != nil {
 		return nil, err
 	}

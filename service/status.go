@@ -162,7 +162,7 @@ func Status(ctx context.Context, c Common) (all []ProcessStatus, problems []erro
 		return nil, nil, err
 	}
 	defer dir.Close()
-	answers, err := askAll(ctx, dir, http.MethodGet, "/v1/status", adminTimeout)
+	answers, err := askAll(ctx, dir.Path(), http.MethodGet, "/v1/status", adminTimeout)
 	if err != nil {
 		return nil, nil, err
 	}

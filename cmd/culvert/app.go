@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -27,6 +28,8 @@ type app struct {
 
 	started bool // a command began: errors before that are about the command line
 	endless bool // the command runs until it is told to end
+
+	delegated string // the state directory, where another user's process sent the words
 }
 
 // globalFlags are the flags of every command.
@@ -80,6 +83,7 @@ type calls struct {
 	restore       func(context.Context, service.KeyStoreOptions, string) (service.RestoreResult, error)
 	demo          func(context.Context, service.DemoOptions, service.Sink) error
 	osService     func(osservice.Spec) (osService, error)
+	delegate      func(ctx context.Context, stateDir string, words []string, stdout, stderr io.Writer) (code int, done bool, err error)
 }
 
 func newApp() *app {
@@ -105,7 +109,7 @@ func newApp() *app {
 			runRelay:  service.RunRelay,
 			createKey: service.CreateKey, listKeys: service.ListKeys, revokeKey: service.RevokeKey,
 			rotateKey: service.RotateSigningKey, backup: service.Backup, restore: service.Restore,
-			demo: service.Demo, osService: openOSService,
+			demo: service.Demo, osService: openOSService, delegate: service.Delegate,
 		},
 	}
 }
@@ -118,6 +122,9 @@ func (a *app) run(f func(ctx context.Context, args []string) error) func(*cobra.
 		}
 		a.started = true
 		a.print.json, a.print.quiet = a.flags.json, a.flags.quiet
+		if done, err := a.delegate(cmd); done || err != nil {
+			return err
+		}
 		return f(cmd.Context(), args)
 	}
 }
@@ -132,11 +139,14 @@ func (a *app) runEndless(f func(ctx context.Context, args []string) error) func(
 
 // common is what package service wants to know of every command.
 func (a *app) common() (service.Common, error) {
-	dir, err := config.StateDir(a.flags.stateDir)
+	dir, err := config.StateDir(cmp.Or(a.delegated, a.flags.stateDir))
 	if err != nil {
 		return service.Common{}, &service.Error{Code: service.CodeConfig, Name: "state_dir", Err: err, Mend: "give --state-dir DIR"}
 	}
 	c := service.Common{StateDir: dir, Program: program(), Logger: a.logger()}
 	c.Beat, c.BeatEvery = watchdog()
+	c.Command = func(ctx context.Context, words []string, stdout, stderr io.Writer) int {
+		return executeFor(ctx, dir, words, stdout, stderr)
+	}
 	return c, nil
 }

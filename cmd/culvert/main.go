@@ -39,7 +39,11 @@ func runIn(ctx context.Context, a *app, args []string) int {
 		stop() // from now on signals have their default action again
 		notify(daemon.SdNotifyStopping)
 	})
+	return a.execute(ctx, args)
+}
 
+// execute executes one command line, without a thought of signals.
+func (a *app) execute(ctx context.Context, args []string) int {
 	a.words = args
 	root := newRootCmd(a)
 	root.SetArgs(keysLast(args))

@@ -150,6 +150,10 @@ func (s Spec) unitPlaces(u *unit) {
 		return
 	case s.StateDir == "/var/lib/"+name:
 		u.line("StateDirectory="+name, "StateDirectoryMode=0700")
+		if s.RunAs == DefaultUser {
+			u.line("# Who is in the group culvert may ask it here, and so do what the user culvert may.",
+				"RuntimeDirectory="+name, "RuntimeDirectoryMode=0750")
+		}
 	case belowHome(s.StateDir):
 		u.line("BindPaths=" + quoteWord(unitText(s.StateDir)))
 	default:
