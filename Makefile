@@ -3,6 +3,8 @@
 GO ?= go
 # The short fuzz of `make check`: time for each target.
 FUZZTIME ?= 5s
+# Flags for the packages: -version 1.2.0, -platforms linux/amd64, -formats deb,archive
+RELEASEFLAGS ?=
 # Flags for the bench: --quick, --only throughput,latency, --json …
 BENCHFLAGS ?=
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
@@ -10,7 +12,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wind
 # The packages that prove rules of the protocol.
 SUITES = ./sbrp/... ./config ./service
 
-.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench man install
+.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench man install release-snapshot
 
 all: build vet test-fast
 
@@ -82,3 +84,6 @@ man: ## the manual pages, in dist/man/man1
 
 install:
 	$(GO) install ./cmd/culvert
+
+release-snapshot: ## packages (deb, rpm, apk), archives and checksums of this commit, in dist; works offline
+	$(GO) -C packaging run . $(RELEASEFLAGS)
