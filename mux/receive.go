@@ -116,8 +116,8 @@ func (l *link) onData(att *attachment, offset uint64, p []byte) ([]byte, error) 
 	if att.gapAt != 0 && l.received >= att.gapAt {
 		att.gapAt, att.wantSync = 0, false
 	}
-	if w := l.tune.data(end, att.lastReceive, att.minRTT); w > 0 {
-		l.window = min(max(int(w), min(l.windowMin, leastWindow)), l.windowMax)
+	if w := l.tune.data(end, att.lastReceive, att.minRTT, l.window); w > 0 {
+		l.window = min(max(w, min(l.windowMin, leastWindow)), l.windowMax)
 	}
 	if l.received-l.ackSent >= l.tune.ackEvery(l.window) {
 		att.wantAck = true

@@ -46,8 +46,9 @@ func (t *tuner) tell(limit uint64) {
 // restart begins anew, for another carrier and so perhaps another path. The window stays what it is.
 func (t *tuner) restart() { *t = tuner{told: t.told[:0]} }
 
-// data notes that so much has been received in all, and gives the window that the path wants; 0: no news.
-func (t *tuner) data(received uint64, now time.Time, minRTT time.Duration) float64 {
+// data notes that so much has been received in all, and gives the window that the path wants; 0: no news. A peer that was not
+// stopped can show that the path takes more than was thought, never that it takes less than the present window.
+func (t *tuner) data(received uint64, now time.Time, minRTT time.Duration, window int) int {
 	for len(t.told) > 0 && t.told[0] <= received {
 		t.limited = t.limited || t.told[0] == received
 		t.told = t.told[:copy(t.told, t.told[1:])]
@@ -61,9 +62,9 @@ func (t *tuner) data(received uint64, now time.Time, minRTT time.Duration) float
 		return 0
 	}
 	rate := float64(received-t.from) / took.Seconds()
-	counts := t.limited || rate > t.best
+	stopped := t.limited
 	t.from, t.at, t.limited = received, now, false
-	if !counts {
+	if !stopped && rate <= t.best {
 		return 0
 	}
 	t.rates[t.next] = rate
@@ -80,7 +81,11 @@ func (t *tuner) data(received uint64, now time.Time, minRTT time.Duration) float
 	if t.full < fullAfter {
 		gain = startGain
 	}
-	return gain * t.best * max(minRTT, rttFloor).Seconds()
+	w := int(gain * t.best * max(minRTT, rttFloor).Seconds())
+	if !stopped && w <= window {
+		return 0
+	}
+	return max(w, 1)
 }
 
 // ackEvery is how many bytes may come until they are acknowledged: a sixteenth of the window keeps the peer going, and where

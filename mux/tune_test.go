@@ -25,8 +25,8 @@ func tuneOver(tn *tuner, window int, rate float64, rtt, span time.Duration, limi
 		if limited {
 			tn.tell(received)
 		}
-		if w := tn.data(received, now, rtt); w > 0 {
-			window = min(max(int(w), 256<<10), 16<<20)
+		if w := tn.data(received, now, rtt, window); w > 0 {
+			window = min(max(w, 256<<10), 16<<20)
 		}
 	}
 	return window
@@ -84,6 +84,14 @@ func TestTunerIgnoresThePeersSilence(t *testing.T) {
 	}
 }
 
+// TestTunerKeepsTheFirstWindow: a few bytes tell nothing about the path.
+func TestTunerKeepsTheFirstWindow(t *testing.T) {
+	var tn tuner
+	if got := tuneOver(&tn, 256<<10, 1e3, 50*time.Millisecond, time.Second, false); got != 256<<10 {
+		t.Errorf("window %d after a few bytes, want it unchanged", got)
+	}
+}
+
 // TestTunerSeesWhatStopsThePeer: data that ends at a limit, and data that goes past it.
 func TestTunerSeesWhatStopsThePeer(t *testing.T) {
 	var tn tuner
@@ -96,7 +104,7 @@ func TestTunerSeesWhatStopsThePeer(t *testing.T) {
 		limited  bool
 		left     int
 	}{{999, false, 2}, {1001, false, 1}, {2000, true, 0}} {
-		if tn.data(c.received, now, 0); tn.limited != c.limited || len(tn.told) != c.left {
+		if tn.data(c.received, now, 0, 1); tn.limited != c.limited || len(tn.told) != c.left {
 			t.Errorf("received %d: limited %v with %d limits to come, want %v with %d", c.received, tn.limited, len(tn.told), c.limited, c.left)
 		}
 	}
