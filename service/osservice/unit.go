@@ -128,13 +128,15 @@ func (s Spec) unitOrder(u *unit) {
 
 // unitRestart says what happens when it ends.
 func (s Spec) unitRestart(u *unit) {
-	never := "2 10"
+	never := "10"
 	if s.Role == Up {
 		u.line("ExecReload="+s.Executable+" reload",
 			"# culvert retries by itself what can heal. Not tried again: wrong configuration, not logged",
 			"# in, and a daemon whose identity changed, which a person has to look at.")
-		never = "2 10 11 25"
+		never = "10 11 25"
 	}
+	// Not 2, which is wrong words on the command line, but also how a Go program ends that
+	// panics, or that the watchdog aborts.
 	u.line("Restart=on-failure", "RestartSec=10", "RestartPreventExitStatus="+never)
 	if s.Role == Relay {
 		u.line("# Each tunnel takes a socket or two.", "LimitNOFILE=65536")
