@@ -62,7 +62,8 @@ func startProc(p *place, r role, env []string, name string, args ...string) (*pr
 	c := &proc{role: r, done: make(chan struct{})}
 	c.cmd = exec.Command(name, args...)
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.err
-	c.cmd.Env = append(os.Environ(), env...)
+	// GOTRACEBACK=crash leaves culvert's memory to be read, which counting it needs where the bench is not root.
+	c.cmd.Env = append(append(os.Environ(), "GOTRACEBACK=crash"), env...)
 	c.cmd.WaitDelay = stopTime // a child of it may hold the pipes
 	ownGroup(c.cmd)
 	stdin, err := c.cmd.StdinPipe()

@@ -15,6 +15,7 @@ import (
 )
 
 func main() {
+	keepMemoryPrivate()
 	code, handled := osservice.Run(func(ctx context.Context, log io.Writer) int {
 		a := newApp()
 		a.print.stdout, a.print.stderr = log, log // a service of Windows has no others
