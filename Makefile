@@ -12,7 +12,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wind
 # The packages that prove rules of the protocol.
 SUITES = ./sbrp/... ./config ./service
 
-.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench man install release-snapshot
+.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench man install release-snapshot test-service
 
 all: build vet test-fast
 
@@ -87,3 +87,6 @@ install:
 
 release-snapshot: ## packages (deb, rpm, apk), archives and checksums of this commit, in dist; works offline
 	$(GO) -C packaging run . $(RELEASEFLAGS)
+
+test-service: ## the package on a real systemd in a container; names what it left out where there can be none
+	packaging/test-service.sh
