@@ -5,14 +5,14 @@ import "time"
 // The receiver's window is what the peer may have in flight: too little starves the path, too much fills the queues on
 // the way, in which a keystroke then stands behind bulk. So it follows what the path carries, as BBR's does
 // (draft-ietf-ccwg-bbr, section "Congestion window"): the rate at which bytes came lately, times the shortest round
-// trip, and a fifth more, which lets it grow when the path can do better.
+// trip, and a quarter more, which lets it grow when the path can do better.
 const (
 	sampleTime = 10 * time.Millisecond // shortest sample: on loopback scheduling rules
 	rttFloor   = 2 * time.Millisecond  // the window takes no round trip for shorter, for the same reason
 	rateMemory = 10                    // samples, of which the best counts
 	fullAfter  = 3                     // samples without growth, until the path is called full
 	startGain  = 2
-	steadyGain = 1.2              // more than what waits for an ACK, so that the window can grow
+	steadyGain = 1.25             // more than what waits for an ACK, so that the window can grow
 	ackTime    = time.Millisecond // ACKs come no faster than this, where the window allows it: each costs two wake-ups
 )
 
