@@ -7,12 +7,14 @@ FUZZTIME ?= 5s
 RELEASEFLAGS ?=
 # Flags for the bench: --quick, --only throughput,latency, --json …
 BENCHFLAGS ?=
+# Flags for the load run: -n 200, --settle 1s …
+LOADFLAGS ?=
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # The packages that prove rules of the protocol.
 SUITES = ./sbrp/... ./config ./service
 
-.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench man install release-snapshot test-service
+.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench load man install release-snapshot test-service
 
 all: build vet test-fast
 
@@ -78,6 +80,9 @@ fuzz: ## each fuzz target for FUZZTIME
 bench: ## culvert beside a plain chain of proxies and what else is installed, then the micro-benchmarks
 	$(GO) run ./cmd/bench $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+load: ## what one relay carries, written into sbrp/relay/LOAD.md: 10,000 daemons and sessions, some minutes, Linux
+	$(GO) run ./cmd/bench load --out sbrp/relay/LOAD.md $(LOADFLAGS)
 
 man: ## the manual pages, in dist/man/man1
 	$(GO) run ./cmd/culvert man dist/man/man1

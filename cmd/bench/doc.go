@@ -1,10 +1,11 @@
 // Command bench measures culvert against what the same machine can do without it, and
-// against other tools of its kind that are installed. It builds and runs the real binary and
-// imports nothing of the module.
+// against other tools of its kind that are installed. It builds and runs the real binary.
 //
 //	make bench                                       # everything, three rounds
 //	go run ./cmd/bench --only throughput --rounds 5
 //	go run ./cmd/bench --systems null,culvert --only path --json
+//
+//	go run ./cmd/bench load -n 200 --settle 1s       # see below
 //
 // # Systems
 //
@@ -30,4 +31,10 @@
 // namespaces, joined by TUN devices between which this process carries the IP packets with
 // delay, rate limit, queue and loss: TCP works as on a real path. Elsewhere proxies in this process delay
 // the bytes, which shapes but cannot lose any.
+//
+// # Load
+//
+// "bench load" (make load, Linux) is a run of its own: how many idle daemons and sessions one relay carries, how fast they
+// come, what a gigabyte costs it, and how daemons come back after a crash. The relay is the real binary; the other ends
+// are the real packages in two processes, which alone is why this command imports any. It writes sbrp/relay/LOAD.md.
 package main

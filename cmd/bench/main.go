@@ -20,7 +20,12 @@ func main() {
 		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := bench(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var code int
+	if len(os.Args) > 1 && os.Args[1] == loadCommand {
+		code = load(ctx, os.Args[2:], os.Stdout, os.Stderr)
+	} else {
+		code = bench(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
 	stop()
 	os.Exit(code)
 }
@@ -102,6 +107,11 @@ func bench(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			err = r.write(stdout, o.json)
 		}
 	}
+	return exitCode(ctx, err, stderr)
+}
+
+// exitCode says what went wrong, if something did.
+func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0

@@ -18,7 +18,7 @@ const stopTime = 3 * time.Second
 type proc struct {
 	role  role
 	cmd   *exec.Cmd
-	stdin io.Closer // ends hidden roles
+	stdin io.WriteCloser // its end ends hidden roles
 	out   text
 	err   text
 	done  chan struct{} // closed when it has ended
@@ -116,7 +116,12 @@ func (p *proc) lines(ctx context.Context, n int) ([]string, error) {
 
 // await waits until match accepts the lines printed so far.
 func (p *proc) await(ctx context.Context, match func(lines []string) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, startTime)
+	return p.awaitFor(ctx, startTime, match)
+}
+
+// awaitFor is await with a time limit of its own.
+func (p *proc) awaitFor(ctx context.Context, limit time.Duration, match func(lines []string) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		over := p.over()

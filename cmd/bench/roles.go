@@ -13,6 +13,7 @@ const (
 	roleNull = "role-null" // a plain TCP proxy
 	roleEcho = "role-echo" // a server that echoes
 	rolePing = "role-ping" // measures round trips
+	roleLoad = "role-load" // many daemons, or many clients' sessions
 )
 
 // runRole runs the hidden role that args name; ok is false when they name none. A role that
@@ -29,6 +30,8 @@ func runRole(args []string) (code int, ok bool) {
 		err = serveEcho(args[1:], os.Stdout)
 	case rolePing:
 		err = runPing(args[1:], os.Stdout)
+	case roleLoad:
+		err = serveLoad(args[1:], os.Stdin, os.Stdout)
 	default:
 		return 0, false
 	}
