@@ -31,9 +31,9 @@ func parseLoadOptions(args []string, stderr io.Writer) (loadOptions, error) {
 	fs.SetOutput(stderr)
 	fs.IntVar(&o.count, "n", 10_000, "`N` daemons, and as many sessions, on one relay")
 	fs.IntVar(&o.storm, "storm", 0, "`N` daemons that come back after a restart (default half of -n)")
-	fs.IntVar(&o.tls, "tls", 0, "`N` daemons, and as many sessions, of the pass with TLS (default a fifth of -n)")
+	fs.IntVar(&o.tls, "tls", 0, "`N` daemons, and as many sessions, of the pass with TLS (default a tenth of -n)")
 	fs.IntVar(&o.rounds, "rounds", 3, "measure CPU per GB in N interleaved rounds")
-	fs.DurationVar(&o.settle, "settle", 20*time.Second, "how long the relay is idle before its memory is read")
+	fs.DurationVar(&o.settle, "settle", 10*time.Second, "how long the relay is idle before its memory is read")
 	fs.StringVar(&o.out, "out", "", "write the report to `FILE`")
 	fs.StringVar(&o.binary, "culvert", "", "measure this `BINARY` instead of building one")
 	if err := fs.Parse(args); err != nil {
@@ -46,7 +46,7 @@ func parseLoadOptions(args []string, stderr io.Writer) (loadOptions, error) {
 		o.storm = max(o.count/2, 1)
 	}
 	if o.tls == 0 {
-		o.tls = max(o.count/5, 1)
+		o.tls = max(o.count/10, 1)
 	}
 	if o.count < 1 || o.storm < 1 || o.tls < 1 || o.rounds < 1 || o.settle < 0 {
 		return o, errors.New("-n, --storm, --tls and --rounds are at least 1, and --settle is not negative")

@@ -50,6 +50,8 @@ func Accept(w http.ResponseWriter, r *http.Request, o AcceptOptions) (*Conn, err
 		},
 		OnPongReceived: func(context.Context, []byte) { onControl() },
 	})
+	// The callbacks live as long as the connection: they must not keep the request, its answer and the server's buffers.
+	h.ResponseWriter = nil
 	if err != nil {
 		return nil, fmt.Errorf("accept WebSocket: %w", err)
 	}
