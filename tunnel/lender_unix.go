@@ -4,23 +4,39 @@ package tunnel
 
 import (
 	"io"
+	"net"
 	"os"
 	"syscall"
 )
 
 // socketLender returns a lender for a socket, nil for anything else.
 func socketLender(src io.Reader) lender {
-	sc, ok := src.(syscall.Conn)
+	rc := rawSocket(src)
+	if rc == nil {
+		return nil
+	}
+	l := &rawLender{rc: rc}
+	l.attempt = l.try
+	return l
+}
+
+// rawSocket returns the descriptor of a socket of package net, which never
+// blocks; nil for anything else, above all files: standard input does block, and
+// a call that the runtime is not told of would hold up everything.
+func rawSocket(c any) syscall.RawConn {
+	conn, ok := c.(net.Conn)
+	if !ok {
+		return nil
+	}
+	sc, ok := conn.(syscall.Conn)
 	if !ok {
 		return nil
 	}
 	rc, err := sc.SyscallConn()
 	if err != nil {
-		return nil // closed: reading says so
+		return nil // closed: reading and writing say so
 	}
-	l := &rawLender{rc: rc}
-	l.attempt = l.try
-	return l
+	return rc
 }
 
 // rawLender reads from a socket by itself, and waits for it without a buffer
@@ -78,13 +94,9 @@ type rawWriter struct {
 
 // socketWriter returns a faster writer to the same socket, or dst itself.
 func socketWriter(dst io.Writer) io.Writer {
-	sc, ok := dst.(syscall.Conn)
-	if !ok {
+	rc := rawSocket(dst)
+	if rc == nil {
 		return dst
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return dst // closed: writing says so
 	}
 	w := &rawWriter{rc: rc}
 	w.attempt = w.try

@@ -96,3 +96,16 @@ func TestRawErrors(t *testing.T) {
 		t.Errorf("write to a closed socket: %v", err)
 	}
 }
+
+// TestRawIsForSocketsOnly: a file may block, as standard input does.
+func TestRawIsForSocketsOnly(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if lenderOf(r) != nil || socketWriter(w) != io.Writer(w) {
+		t.Error("a pipe is read or written by calls that the runtime is not told of")
+	}
+}
