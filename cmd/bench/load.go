@@ -102,6 +102,6 @@ func measureLoad(ctx context.Context, o loadOptions, log io.Writer) (_ *loadRepo
 	if r.tls, err = w.crowd(ctx, pass); err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
-	r.took = time.Since(w.began)
+	r.took, r.load[1] = time.Since(w.began), loadAverage()
 	return r, nil
 }

@@ -18,13 +18,14 @@ type loadReport struct {
 	o          loadOptions
 	at         time.Time
 	took       time.Duration
-	version    string // of the source
+	version    string    // of the source
+	load       [2]string // average of the last minute, at the beginning and at the end
 	carried    []carried
 	plain, tls *crowd
 }
 
 func newLoadReport(ctx context.Context, w *world, o loadOptions) *loadReport {
-	return &loadReport{o: o, at: w.began.UTC(), version: sourceVersion(ctx)}
+	return &loadReport{o: o, at: w.began.UTC(), version: sourceVersion(ctx), load: [2]string{loadAverage(), ""}}
 }
 
 // sourceVersion is the commit that is measured.
@@ -135,6 +136,7 @@ func (r *loadReport) markdown() (string, error) {
 		"Date": r.at.Format(time.DateOnly), "Version": r.version, "Took": r.took.Round(time.Second).String(),
 		"Machine": fmt.Sprintf("%s/%s, %d CPUs (%s), kernel %s, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(), kernelVersion(), runtime.Version()),
 		"Command": fmt.Sprintf("bench load -n %d --storm %d --tls %d --rounds %d --settle %v", r.o.count, r.o.storm, r.o.tls, r.o.rounds, r.o.settle),
+		"Load":    r.load[0] + " to " + r.load[1],
 		"Crowd":   r.crowdTable(), "Carried": r.carriedTable(), "Capacity": r.capacityTable(),
 		"Kept": r.plain.kept, "Count": r.plain.count, "All": r.plain.kept == r.plain.count, "Files": fileLimit(),
 		"Workers": loadWorkers, "Streams": carryStreams, "Cores": nodeCores, "Memory": nodeMemory >> 30,

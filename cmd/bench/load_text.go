@@ -4,7 +4,7 @@ package main
 const loadText = `# Load on one relay
 
 Written by ` + "`make load`" + `; do not edit. Measured on {{.Date}} at {{.Version}}, in {{.Took}}:
-{{.Machine}}.
+{{.Machine}}, load {{.Load}} (the run itself makes some 3; more is others, and makes everything slower that is not given as CPU time).
 
 ## Crowds
 
@@ -18,7 +18,7 @@ goes through every session and back.
 A process may have {{.Files}} files here: of the {{.Count}} daemons, {{.Kept}} stay while the {{.Count}} sessions are there. Memory per daemon was
 taken with all of them.
 {{end}}
-- Memory is the relay process's (PSS), after it has been left alone for a while: what it grew by, divided. A garbage that the
+- Memory is the relay process's (PSS), after it has been left alone for a while: what it grew by, divided. Garbage that the
   collector has not returned yet counts. Kernel memory is the growth of the machine's slabs and TCP buffers with the daemons,
   halved because both ends are here; it is not part of the other figures.
 - A session's set-up is the request for its token, the WebSocket, and the handshake with the daemon, whose end

@@ -14,7 +14,7 @@
 //
 // What one party may take is bounded by [Limits]. A peer that sends too fast is not read from for a while (pacer): TCP slows it
 // down, nothing is dropped, and rate_limited tells it once per [RateWindow]. [Server.Drain] sends everybody elsewhere before Run
-// ends.
+// ends. What one relay carries has been measured: LOAD.md.
 //
 // The life of a session is the table in state.go; a [slot] holds the daemon and its sessions, and applies the table under one
 // lock.
