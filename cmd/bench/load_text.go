@@ -4,7 +4,8 @@ package main
 const loadText = `# Load on one relay
 
 Written by ` + "`make load`" + `; do not edit. Measured on {{.Date}} at {{.Version}}, in {{.Took}}:
-{{.Machine}}, load {{.Load}} (the run itself makes some 3; more is others, and makes everything slower that is not given as CPU time).
+{{.Machine}}, load {{.Load}}. Load that is others' makes times longer, and CPU figures larger
+to a lesser degree: compare them with the proxy's.
 
 ## Crowds
 
@@ -46,5 +47,5 @@ For a node of {{.Cores}} cores and {{.Memory}} GiB, of which {{.Share}} % may be
 - A node needs a limit of open files of twice its daemons and some hundreds (LimitNOFILE).
 - Traffic comes on top: see CPU per GB.
 
-Run again: ` + "`make load`" + `, which is ` + "`{{.Command}}`" + `. It scales down: ` + "`go run ./cmd/bench load -n 200 --settle 1s`" + `.
+Run again: ` + "`make load`" + `. This was ` + "`{{.Command}}`" + `. It scales down: ` + "`go run ./cmd/bench load -n 200 --settle 1s`" + `.
 `
