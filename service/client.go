@@ -93,7 +93,10 @@ func (c *client) observe(e mux.Event) {
 		out.Event, out.Connections = EventHeld, new(e.Streams)
 	case mux.EventResumed:
 		out.Event, out.After, out.Kept, out.Lost = EventResumed, e.After, new(e.Kept), new(e.Lost)
-	case mux.EventLost:
+	case mux.EventLost, mux.EventClosed:
+		if !isLost(e) {
+			return
+		}
 		out.Event, out.Connections = EventLost, new(e.Lost)
 	default:
 		return
@@ -101,6 +104,16 @@ func (c *client) observe(e mux.Event) {
 	out.Reason = reasonText(e.Reason)
 	c.m.log.Info("link "+e.Kind.String(), "daemon", c.name, "link", e.Link.String(), "reason", e.Reason)
 	c.sink(out)
+}
+
+// isLost reports whether a link has ended that its client wanted to go on: a daemon that shuts down ends it on purpose,
+// which is no less a loss here.
+func isLost(e mux.Event) bool {
+	if e.Kind != mux.EventClosed {
+		return e.Kind == mux.EventLost
+	}
+	end, ok := errors.AsType[*mux.LinkError](e.Reason)
+	return ok && end.Remote
 }
 
 // run keeps the link until ctx ends, which is no error, or something happens that cannot

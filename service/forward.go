@@ -257,7 +257,7 @@ func (f *forwarding) note(e Event) {
 // observe wakes what waits for the first WELCOME, and has the targets asked again on each
 // new link: the daemon may be another process with other targets.
 func (f *forwarding) observe(e mux.Event) {
-	if e.Kind == mux.EventLost {
+	if isLost(e) {
 		for _, l := range f.list() {
 			l.lost()
 		}

@@ -6,9 +6,11 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -67,9 +69,7 @@ func (r *route) reset() {
 	r.set(refusing)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for c := range r.open {
-		abort(c)
-	}
+	abort(slices.Collect(maps.Keys(r.open))...)
 }
 
 // drop lets no packet through until pass. Nobody is told.
@@ -109,9 +109,7 @@ func (r *route) close() {
 	_ = r.ln.Close() // ends accept
 	r.mu.Lock()
 	r.closed = true
-	for c := range r.open {
-		abort(c)
-	}
+	abort(slices.Collect(maps.Keys(r.open))...)
 	r.mu.Unlock()
 	r.set(passing)
 	r.wg.Wait()
@@ -221,16 +219,21 @@ func (r *route) carry(to, from *net.TCPConn) {
 				continue
 			}
 		}
-		abort(to)
-		abort(from)
+		abort(to, from)
 		return
 	}
 }
 
-// abort closes with RST.
-func abort(c *net.TCPConn) {
-	_ = c.SetLinger(0) // it may be closed already
-	_ = c.Close()
+// abort closes with RST. Who is in the middle of copying from one to another holds both,
+// and may wait for either: first nobody waits any more.
+func abort(conns ...*net.TCPConn) {
+	for _, c := range conns {
+		_ = c.SetDeadline(time.Unix(1, 0)) // it may be closed already
+	}
+	for _, c := range conns {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+	}
 }
 
 // relayAddr is where the relays listen now, by the host names of their URLs: each start

@@ -106,8 +106,8 @@ func chaosSurvive(t *testing.T, bin string) {
 		atClient, atDaemon := client.events(), daemon.events()
 		c.away()
 		if c.silent {
-			client.next(atClient, 12*time.Second, "held")
-			daemon.next(atDaemon, 12*time.Second, "held")
+			client.next(atClient, patience, "held") // how soon is for chaosDead
+			daemon.next(atDaemon, patience, "held")
 		}
 		tr.rest(100 * time.Millisecond)
 		l.wait(c.lasts)
