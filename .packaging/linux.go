@@ -28,7 +28,7 @@ func (r *release) linuxPackage(bin, arch, format string) (string, error) {
 		info.Version = apkVersion(r.version)
 		info.Description, _, _ = strings.Cut(info.Description, "\n") // it has one line
 	} else {
-		scripts := filepath.Join(r.root, "packaging/scripts")
+		scripts := filepath.Join(r.root, ".packaging/scripts")
 		info.Scripts = nfpm.Scripts{
 			PostInstall: filepath.Join(scripts, "postinstall.sh"),
 			PreRemove:   filepath.Join(scripts, "preremove.sh"),
