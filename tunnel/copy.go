@@ -153,12 +153,7 @@ func copyLent(dst io.Writer, src lender, n counter) (rerr, werr error) {
 	for {
 		buf, r, err := src.read()
 		if r > 0 {
-			var w int
-			w, werr = dst.Write(buf[:r])
-			n.Add(int64(w))
-			if werr == nil && w < r {
-				werr = io.ErrShortWrite
-			}
+			werr = writeAll(dst, buf[:r], n)
 		}
 		if buf != nil {
 			bigBuffers.Put(buf)
@@ -181,12 +176,7 @@ func copyWhile(dst io.Writer, src io.Reader, n counter, buf []byte, low int) (fu
 	for {
 		r, err := src.Read(buf)
 		if r > 0 {
-			w, werr := dst.Write(buf[:r])
-			n.Add(int64(w))
-			if werr == nil && w < r {
-				werr = io.ErrShortWrite
-			}
-			if werr != nil {
+			if werr := writeAll(dst, buf[:r], n); werr != nil {
 				return false, nil, werr
 			}
 		}
@@ -199,4 +189,14 @@ func copyWhile(dst io.Writer, src io.Reader, n counter, buf []byte, low int) (fu
 			return false, nil, nil
 		}
 	}
+}
+
+// writeAll writes p and counts what was written.
+func writeAll(dst io.Writer, p []byte, n counter) error {
+	w, err := dst.Write(p)
+	n.Add(int64(w))
+	if err == nil && w < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
 }

@@ -25,14 +25,23 @@ type tryWriter struct {
 	err error
 }
 
-// newTryWriter returns nil where conn is not a socket of the system (a pipe in memory).
-func newTryWriter(conn net.Conn) *tryWriter {
+// descriptor returns the socket of the system under conn; nil if there is none (a pipe in memory).
+func descriptor(conn net.Conn) syscall.RawConn {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
 		return nil
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// newTryWriter returns nil where conn is not a socket of the system.
+func newTryWriter(conn net.Conn) *tryWriter {
+	raw := descriptor(conn)
+	if raw == nil {
 		return nil
 	}
 	t := &tryWriter{raw: raw}
@@ -110,12 +119,8 @@ type rawReader struct {
 
 // newRawReader returns nil where conn is not a socket of the system.
 func newRawReader(conn net.Conn) *rawReader {
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	raw := descriptor(conn)
+	if raw == nil {
 		return nil
 	}
 	r := &rawReader{raw: raw}
