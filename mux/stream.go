@@ -166,7 +166,8 @@ func (s *Stream) onQuiet() {
 }
 
 // Write writes p in turns with the other streams of the link. It blocks while the peer's window is full or the link keeps
-// all it may.
+// all it may, and while the carrier takes a message: this last wait no deadline cuts short, nor Close, which waits for it.
+// It ends with the carrier at the latest.
 func (s *Stream) Write(p []byte) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -302,7 +303,8 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 	return err
 }
 
-// SetWriteDeadline bounds the current and all later Writes; the zero time means for ever.
+// SetWriteDeadline bounds the current and all later Writes, but for what they wait for the carrier; the zero time means for
+// ever.
 func (s *Stream) SetWriteDeadline(t time.Time) error {
 	s.writeDeadline.set(t)
 	return s.ended()

@@ -10,6 +10,7 @@ const (
 	sampleTime = 10 * time.Millisecond // shortest sample: on loopback scheduling rules
 	rttFloor   = 2 * time.Millisecond  // the window takes no round trip for shorter, for the same reason
 	rateMemory = 10                    // samples, of which the best counts
+	toldMost   = 64                    // limits remembered
 	fullAfter  = 3                     // samples without growth, until the path is called full
 	startGain  = 2
 	steadyGain = 1.25             // more than what waits for an ACK, so that the window can grow
@@ -37,7 +38,7 @@ func (t *tuner) tell(limit uint64) {
 	if n := len(t.told); n > 0 && t.told[n-1] >= limit {
 		return
 	}
-	if len(t.told) == cap(t.told) && cap(t.told) >= 64 {
+	if len(t.told) == toldMost {
 		t.told = t.told[:copy(t.told, t.told[1:])] // one is missed; others will tell the same
 	}
 	t.told = append(t.told, limit)
