@@ -61,9 +61,11 @@ func offlineDaemon(t *testing.T, g *genuine) {
 	}
 }
 
-// nothingSent has a client that is held back send, and looks that the relay gets nothing of it.
-func nothingSent(t *testing.T, g *genuine, c *end, state endpoint.State) {
+// nothingSent has a client that is held back send, and looks that the relay gets nothing of it. So many frames have gone to
+// the daemon before; the relay counts one when it is written, which may be after it has been answered.
+func nothingSent(t *testing.T, g *genuine, c *end, state endpoint.State, frames uint64) {
 	t.Helper()
+	g.until("the relay to have counted what was sent", func() bool { return g.handler.Load().Stats().FramesToDaemon == frames })
 	before, dropped := g.handler.Load().Stats(), c.Session.Stats().Dropped
 	for range 3 {
 		c.send("held back")
@@ -85,7 +87,7 @@ func pausedClient(t *testing.T, g *genuine) {
 	g.away.Store(true)
 	g.cut()
 	x.client.wantPath(false, 0)
-	nothingSent(t, g, x.client, endpoint.Paused)
+	nothingSent(t, g, x.client, endpoint.Paused, 1) // HandshakeInit
 	g.away.Store(false)
 	g.daemon.Kick()
 	x.client.wantPath(true, 1)
@@ -106,7 +108,7 @@ func pendingClient(t *testing.T, g *genuine) (d *rawDaemon, c *end, id sbrp.Sess
 	back.wantControl(sbrp.CodeSessionPending, id)
 	d.peer = back
 	g.until("the client to be pending", func() bool { return c.State() == endpoint.Pending })
-	nothingSent(t, g, c, endpoint.Pending)
+	nothingSent(t, g, c, endpoint.Pending, 2) // HandshakeInit and Data
 	return d, c, id, keys
 }
 
