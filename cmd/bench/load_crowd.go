@@ -167,13 +167,33 @@ func (c *crowd) restart(ctx context.Context, r *loadedRelay, daemons, _ *endsPro
 	return err
 }
 
-// settled is the relay's memory after it has been left alone for a while.
+// settled is the relay's memory after it has been left alone for a while, and what served the requests before has ended:
+// that is when the number of goroutines stands still.
 func (c *crowd) settled(ctx context.Context, r *loadedRelay) (usage, error) {
 	if err := pause(ctx, c.settle); err != nil {
 		return usage{}, err
 	}
-	return r.usage(ctx)
+	u, err := r.usage(ctx)
+	for same, looks := 0, 0; err == nil && same < stillLooks && looks < mostLooks; looks++ {
+		if err = pause(ctx, stillPause); err != nil {
+			break
+		}
+		before := u.goroutines
+		if u, err = r.usage(ctx); u.goroutines == before {
+			same++
+		} else {
+			same = 0
+		}
+	}
+	return u, err
 }
+
+// The relay stands still when so many looks, so long apart, have shown the same; after the most it is taken as it is.
+const (
+	stillLooks = 3
+	mostLooks  = 100
+	stillPause = 100 * time.Millisecond
+)
 
 // endsProc is a process of the load role.
 type endsProc struct {
