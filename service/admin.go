@@ -41,7 +41,8 @@ const (
 type adminSocket struct {
 	ln     *net.UnixListener
 	log    *slog.Logger
-	shared bool // with a group, which the modes alone let in
+	shared bool   // with a group, which the modes alone let in
+	made   string // directory outside the state directory, which goes with its last socket; empty: none
 }
 
 // adminDir is where the sockets are: in the state directory, or where their paths would be
@@ -58,17 +59,40 @@ func adminDir(stateDir string) string {
 // listenAdmin opens this process's socket, PID.sock. A process that runs several commands,
 // as a program that embeds this package may, has PID-1.sock and so on.
 func listenAdmin(dir *config.Dir, log *slog.Logger) (*adminSocket, error) {
-	in, shared := sharedAdminDir(dir.Path())
-	mode := fs.FileMode(0o660)
-	if !shared {
-		in, mode = adminDir(dir.Path()), 0o600
+	if in, shared := sharedAdminDir(dir.Path()); shared {
+		a, err := listenIn(in, 0o660)
+		if err == nil {
+			a.log, a.shared = log, true
+		}
+		return a, err
+	}
+	in := adminDir(dir.Path())
+	const tries = 10 // another process that ends may remove the directory just now
+	for try := 1; ; try++ {
 		if err := os.Mkdir(in, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		if err := checkPrivateDir(in); err != nil {
+		err := checkPrivateDir(in)
+		var a *adminSocket
+		if err == nil {
+			a, err = listenIn(in, 0o600)
+		}
+		if errors.Is(err, fs.ErrNotExist) && try < tries {
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		a.log = log
+		if filepath.Dir(in) != dir.Path() {
+			a.made = in
+		}
+		return a, nil
 	}
+}
+
+// listenIn opens a socket of this process in a directory.
+func listenIn(in string, mode fs.FileMode) (*adminSocket, error) {
 	const most = 100
 	for n := range most {
 		path := filepath.Join(in, strconv.Itoa(os.Getpid())+".sock")
@@ -90,7 +114,7 @@ func listenAdmin(dir *config.Dir, log *slog.Logger) (*adminSocket, error) {
 			_ = ln.Close() // not usable
 			return nil, err
 		}
-		return &adminSocket{ln: ln, log: log, shared: shared}, nil
+		return &adminSocket{ln: ln}, nil
 	}
 	return nil, fmt.Errorf("%d admin sockets of this process are in %s", most, in)
 }
@@ -130,8 +154,28 @@ func (a *adminSocket) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept and removes the socket; twice does no harm.
-func (a *adminSocket) Close() error { return a.ln.Close() }
+// Close ends Accept and removes the socket, and with the last one the directory if it is
+// not in the state directory; twice does no harm.
+func (a *adminSocket) Close() error {
+	err := a.ln.Close()
+	if a.made != "" {
+		removeUnused(a.made)
+	}
+	return err
+}
+
+// removeUnused removes a directory of sockets, and in it those of dead processes, unless
+// one of another process is left.
+func removeUnused(dir string) {
+	paths, err := socketsIn(dir)
+	if err != nil {
+		return // it is gone already
+	}
+	for _, path := range paths {
+		removeStale(path, adminFresh)
+	}
+	_ = os.Remove(dir) // refused while it is in use
+}
 
 // Addr is the socket's path.
 func (a *adminSocket) Addr() net.Addr { return a.ln.Addr() }

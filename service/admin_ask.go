@@ -43,12 +43,16 @@ func askAll(ctx context.Context, stateDir, method, path string, timeout time.Dur
 		wg.Go(func() { all[i] = ask(ctx, socket, method, path, timeout) })
 	}
 	wg.Wait()
-	return slices.DeleteFunc(all, func(a answered) bool {
+	all = slices.DeleteFunc(all, func(a answered) bool {
 		if isRefused(a.err) {
 			removeStale(a.path, adminFresh)
 		}
 		return isRefused(a.err) || errors.Is(a.err, fs.ErrNotExist) // it has ended
-	}), nil
+	})
+	if in := adminDir(stateDir); len(all) == 0 && filepath.Dir(in) != stateDir {
+		removeUnused(in) // those who had it were killed
+	}
+	return all, nil
 }
 
 // adminSockets are the sockets of the processes, dead ones too.

@@ -161,8 +161,13 @@ func TestAdminLongPath(t *testing.T) {
 	t.Setenv("TMP", tmp)
 	state := filepath.Join(t.TempDir(), strings.Repeat("long/", 20), "state")
 	dir := testDir(t, state)
-	serveAdmin(t, dir, "forward")
 	in := adminDir(dir.Path())
+	t.Cleanup(func() { // after all sockets were closed
+		if _, err := os.Lstat(in); !os.IsNotExist(err) {
+			t.Errorf("%s is still there when nobody needs it: %v", in, err)
+		}
+	})
+	serveAdmin(t, dir, "forward")
 	if !strings.HasPrefix(in, tmp) {
 		t.Fatalf("the sockets are in %s, want %s", in, tmp)
 	}

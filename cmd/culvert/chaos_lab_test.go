@@ -31,6 +31,7 @@ type lab struct {
 	t     *testing.T
 	bin   string
 	dir   string
+	tmp   string // for temporary files; its path is short enough for sockets
 	addr  relayAddr
 	relay *part
 
@@ -49,10 +50,25 @@ func newLab(t *testing.T, bin string) *lab {
 // emptyLab has no relay yet.
 func emptyLab(t *testing.T, bin string) *lab {
 	t.Helper()
-	l := &lab{t: t, bin: bin, dir: t.TempDir()}
+	l := &lab{t: t, bin: bin, dir: t.TempDir(), tmp: shortDir(t)}
 	l.daemonRoute, l.clientRoute = newRoute(t, &l.addr), newRoute(t, &l.addr)
 	l.certify()
 	return l
+}
+
+// shortDir is a directory with a short path, for the test's time.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "culvert-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // enrol makes the daemon's machine known to the relay whose store the flags name.
@@ -74,7 +90,7 @@ func (l *lab) write(name, text string) {
 
 // environ is what every process has of the environment: nothing of the user's settings.
 func (l *lab) environ() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + os.TempDir()}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "TMPDIR=" + l.tmp}
 }
 
 // via is the environment of a process that reaches the relay by a route.
