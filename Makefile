@@ -1,8 +1,11 @@
 # Everything that CI runs is a target here. `make demo` and `make test` need only Go.
 
 GO ?= go
-# The short fuzz of `make check`: time for each target.
-FUZZTIME ?= 3s
+# The fuzz of `make check`: time for each target; how many at a time (empty: as many as there are
+# CPUs); and which (empty: all), as in FUZZ='mux FuzzHello'.
+FUZZTIME ?= 10s
+FUZZJOBS ?=
+FUZZ ?=
 # Flags for the packages: -version 1.2.0, -platforms linux/amd64, -formats deb,archive
 RELEASEFLAGS ?=
 # Flags for the bench: --quick, --only throughput,latency, --json …
@@ -65,20 +68,8 @@ cross: ## culvert builds for every platform that it is made for
 		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; \
 	done
 
-# A run that ends with a deadline and no failing input is the fuzzer's own (it stops its
-# workers too late on a busy machine): such a one is repeated once.
-# Inputs are made smaller in 50 runs at most: by default the fuzzer takes a minute for one.
-fuzz: ## each fuzz target for FUZZTIME
-	@$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
-		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go 2>/dev/null | sed 's/^func //'); do \
-			echo "fuzz $$f ($$dir)"; cd "$$dir" || exit 1; \
-			run="$(GO) test -run ^$$ -fuzz ^$$f\$$ -fuzztime $(FUZZTIME) -fuzzminimizetime 50x ."; \
-			out=$$($$run 2>&1) && continue; \
-			case "$$out" in *"context deadline exceeded"*) ;; *) echo "$$out"; exit 1;; esac; \
-			case "$$out" in *"Failing input written"*) echo "$$out"; exit 1;; esac; \
-			echo "again: $$f"; $$run || exit 1; \
-		done || exit 1; \
-	done
+fuzz: ## each fuzz target for FUZZTIME, FUZZJOBS at a time, all or those that match FUZZ
+	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" FUZZJOBS="$(FUZZJOBS)" FUZZ="$(FUZZ)" .ci/fuzz.sh
 
 bench: ## culvert beside a plain chain of proxies and what else is installed, then the micro-benchmarks
 	$(GO) run ./cmd/bench $(BENCHFLAGS)
