@@ -34,14 +34,25 @@ func (d *Dir) Enrollment() (Enrollment, error) {
 	if err != nil {
 		return Enrollment{}, err
 	}
-	var e Enrollment
-	if err := decodeStrict(data, &e); err != nil {
-		return Enrollment{}, fmt.Errorf("read %s: %w: run `culvert login` again", d.File(enrollmentFile), err)
-	}
-	if err := e.check(); err != nil {
+	e, err := parseEnrollment(data)
+	if err != nil {
 		return Enrollment{}, fmt.Errorf("read %s: %w: run `culvert login` again", d.File(enrollmentFile), err)
 	}
 	return e, nil
+}
+
+// parseEnrollment reads the file.
+func parseEnrollment(data []byte) (e Enrollment, err error) {
+	if err := decodeStrict(data, &e); err != nil {
+		return Enrollment{}, err
+	}
+	return e, e.check()
+}
+
+// format is the reverse of parseEnrollment.
+func (e Enrollment) format() ([]byte, error) {
+	data, err := json.MarshalIndent(e, "", "  ")
+	return append(data, '\n'), err
 }
 
 // SaveEnrollment replaces the enrollment.
@@ -49,11 +60,11 @@ func (d *Dir) SaveEnrollment(e Enrollment) error {
 	if err := e.check(); err != nil {
 		return fmt.Errorf("save enrollment: %w", err)
 	}
-	data, err := json.MarshalIndent(e, "", "  ")
+	data, err := e.format()
 	if err != nil {
 		return fmt.Errorf("save enrollment: %w", err)
 	}
-	return d.WriteSecret(enrollmentFile, append(data, '\n'))
+	return d.WriteSecret(enrollmentFile, data)
 }
 
 // ForgetEnrollment removes the enrollment; there being none is no error.
