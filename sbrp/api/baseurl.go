@@ -50,8 +50,8 @@ func parseBaseURL(raw string) (*url.URL, error) {
 	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return nil, errors.New("check control plane URL: it ends after the host and port; leave path and query out")
 	}
-	host, _, _ := strings.Cut(strings.ToLower(u.Hostname()), "%")
-	if !isHost(host) {
+	host, _, zoned := strings.Cut(strings.ToLower(u.Hostname()), "%")
+	if !isHost(host) || zoned && !strings.Contains(host, ":") { // only an IPv6 address has a zone
 		return nil, errors.New("check control plane URL: the host must be an address, or a name of ASCII letters, digits, - . and _")
 	}
 	port := u.Port()

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -99,6 +101,7 @@ func TestOrigin(t *testing.T) {
 func FuzzOrigin(f *testing.F) {
 	f.Add("https://relay.example.org:8443/")
 	f.Add("http://[fe80::1%25x]:80")
+	f.Add("http://localhost%25.example.org")
 	f.Fuzz(func(t *testing.T, s string) {
 		o, err := api.Origin(s)
 		if err != nil {
@@ -106,6 +109,16 @@ func FuzzOrigin(f *testing.F) {
 		}
 		if again, err := api.Origin(o); err != nil || again != o {
 			t.Errorf("%q gives %q, which gives %q, %v", s, o, again, err)
+		}
+		// Without TLS only what is dialled as this machine is let through.
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := strings.ToLower(u.Hostname())
+		ip, notIP := netip.ParseAddr(host)
+		if api.CheckBaseURL(s, false) == nil && u.Scheme != "https" && host != "localhost" && !strings.HasSuffix(host, ".localhost") && (notIP != nil || !ip.Unmap().WithZone("").IsLoopback()) {
+			t.Errorf("%q may be asked without TLS", s)
 		}
 	})
 }
