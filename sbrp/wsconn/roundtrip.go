@@ -128,9 +128,18 @@ func ask(conn net.Conn, req *http.Request) (*http.Response, *bufio.Reader, error
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, nil, fmt.Errorf("read answer: connection closed: %w", io.ErrUnexpectedEOF)
 		}
-		return nil, nil, fmt.Errorf("read answer: %w", err)
+		return nil, nil, fmt.Errorf("read answer: %w", brief(err))
 	}
 	return resp, br, nil
+}
+
+// brief cuts an error that repeats what the peer has sent, as net/http's do.
+func brief(err error) error {
+	const most = 200
+	if text := err.Error(); len(text) > most {
+		return errors.New(strings.ToValidUTF8(text[:most], "") + "…")
+	}
+	return err
 }
 
 // cause puts the end of the context in place of the error that it provoked.
