@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -15,16 +16,23 @@ import (
 type fuzzPlane struct {
 	*clock
 	origin  string
+	store   *control.Store
 	handler http.Handler
 }
 
 func newFuzzPlane(f *testing.F) *fuzzPlane {
-	store, err := control.OpenStore(f.Context(), dsnOf(f, filepath.Join(f.TempDir(), "control.db")))
+	p := newFuzzPlaneAt(f, filepath.Join(f.TempDir(), "control.db"))
+	f.Cleanup(func() { _ = p.store.Close() })
+	return p
+}
+
+// newFuzzPlaneAt is a control plane whose store is in a file, and for the caller to close.
+func newFuzzPlaneAt(f testing.TB, file string) *fuzzPlane {
+	store, err := control.OpenStore(context.Background(), dsnOf(f, file))
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Cleanup(func() { _ = store.Close() })
-	p := &fuzzPlane{clock: newClock(), origin: "https://relay.example.org"}
+	p := &fuzzPlane{clock: newClock(), origin: "https://relay.example.org", store: store}
 	srv, err := control.New(control.Config{Store: store, PublicURL: p.origin, RelayURL: func() string { return relayURL }, Now: p.now})
 	if err != nil {
 		f.Fatal(err)
