@@ -103,9 +103,32 @@ func FuzzParseRecord(f *testing.F) {
 			if r.typ == recData && r.offset+uint64(len(r.data)) < r.offset {
 				t.Fatalf("parse %x: wraps round", b)
 			}
+			if again, ok := written(r); ok && !bytes.Equal(again, b[:len(b)-len(rest)]) {
+				t.Fatalf("parse %x: %+v, which is written %x", b[:len(b)-len(rest)], r, again)
+			}
 			b = rest
 		}
 	})
+}
+
+// written is a record as we would send it; false: one whose body is for others to read.
+func written(r record) ([]byte, bool) {
+	switch r.typ {
+	case recData:
+		return append(appendDataHeader(nil, r.offset), r.data...), true
+	case recAck:
+		return appendAck(nil, r.received, r.limit), true
+	case recSync:
+		return appendSync(nil, r.epoch, r.received, r.limit), true
+	case recProbe:
+		return appendProbe(nil, r.nonce, r.offset), true
+	case recProbeAck:
+		return appendProbeAck(nil, r.nonce, r.received), true
+	case recClose:
+		return appendClose(nil, r.code, string(r.data)), len(r.data) <= maxPeerText
+	default:
+		return nil, false
+	}
 }
 
 // FuzzMessages gives a live link whatever messages: it must not panic, nor take bytes that it did not allow.

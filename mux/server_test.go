@@ -482,6 +482,14 @@ func FuzzWelcome(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if w, err := parseWelcome(b); err == nil && (w.LinkID.IsZero() || w.HoldTime < 0 || len(w.Pairing) > maxPairing) {
 			t.Fatalf("parse %q: %+v", b, w)
+		} else if err == nil {
+			again, _, err := appendWelcome(nil, w, maxWelcome)
+			if err != nil {
+				t.Fatalf("parse %q: %+v, which cannot be written: %v", b, w, err)
+			}
+			if back, err := parseWelcome(again[1:]); err != nil || back.LinkID != w.LinkID || back.Version != w.Version || back.Received != w.Received || back.Limit != w.Limit || back.Resumed != w.Resumed || string(back.Pairing) != string(w.Pairing) {
+				t.Fatalf("parse %q: %+v, and written again %+v, %v", b, w, back, err)
+			}
 		}
 		if err := parseRefuse(b); err == nil {
 			t.Fatalf("parse %q: a REFUSE without an error", b)

@@ -80,10 +80,11 @@ func Upload(ctx context.Context, o Opener, limit uint64, got func(total uint64))
 	})
 }
 
-func readReports(c *Conn, limit uint64, got func(total uint64)) error {
+// readReports reads what a sink says has come, until that is limit.
+func readReports(r io.Reader, limit uint64, got func(total uint64)) error {
 	for total := uint64(0); total < limit; {
 		var report [8]byte
-		if _, err := io.ReadFull(c, report[:]); err != nil {
+		if _, err := io.ReadFull(r, report[:]); err != nil {
 			return noEOF(err)
 		}
 		n := binary.BigEndian.Uint64(report[:])

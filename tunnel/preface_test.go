@@ -112,7 +112,13 @@ func FuzzReadRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
 		req, err := readRequest(r)
+		if read := len(b) - r.Len(); read > requestHeader+maxTarget {
+			t.Errorf("%d bytes of % x were read", read, b)
+		}
 		if err != nil {
+			if req != (request{}) || len(err.Error()) > 300 {
+				t.Errorf("% x: %+v and an error of %d bytes", b, req, len(err.Error()))
+			}
 			return
 		}
 		if got := appendRequest(nil, req); !bytes.Equal(got, b[:len(b)-r.Len()]) {
@@ -123,10 +129,17 @@ func FuzzReadRequest(f *testing.F) {
 
 func FuzzReadAnswer(f *testing.F) {
 	f.Add([]byte("\x03\x00\x02no"))
+	f.Add([]byte("\x00\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
 		a, err := readAnswer(r)
+		if read := len(b) - r.Len(); read > answerHeader+maxStatusText {
+			t.Errorf("%d bytes of % x were read", read, b)
+		}
 		if err != nil {
+			if a != (answer{}) || errors.Is(err, io.EOF) {
+				t.Errorf("% x: %+v and %v", b, a, err)
+			}
 			return
 		}
 		if got := appendAnswer(nil, a); !bytes.Equal(got, b[:len(b)-r.Len()]) {
