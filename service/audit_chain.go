@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -75,7 +76,7 @@ func (c *chain) link(object []byte) []byte {
 // wrote notes that a line is in the log. An error is the head's.
 func (c *chain) wrote(line []byte) error {
 	c.n, c.hash = c.n+1, lineHash(bytes.TrimSuffix(line, []byte("\n")))
-	_, err := c.head.WriteAt(fmt.Appendf(nil, "%020d %s\n", c.n, c.hash), 0)
+	_, err := c.head.WriteAt(formatHead(c.n, c.hash), 0)
 	return err
 }
 
@@ -88,12 +89,28 @@ func readHead(log string) (n uint64, hash string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
-	number, rest, _ := bytes.Cut(b, []byte(" "))
-	n, err = strconv.ParseUint(string(number), 10, 64)
-	if err != nil || len(b) != headSize {
-		return 0, "", fmt.Errorf("%s%s is damaged", log, headSuffix)
+	if n, hash, err = parseHead(b); err != nil {
+		return 0, "", fmt.Errorf("%s%s %w", log, headSuffix, err)
 	}
-	return n, string(bytes.TrimSpace(rest)), nil
+	return n, hash, nil
+}
+
+// parseHead reads what stands in a head's file. What the writer would not write is damaged.
+func parseHead(b []byte) (n uint64, hash string, err error) {
+	number, rest, _ := strings.Cut(string(b), " ")
+	hash = strings.TrimSuffix(rest, "\n")
+	n, err = strconv.ParseUint(number, 10, 64)
+	if err != nil || len(b) != headSize || !isHash(hash) || string(formatHead(n, hash)) != string(b) {
+		return 0, "", errors.New("is damaged")
+	}
+	return n, hash, nil
+}
+
+func formatHead(n uint64, hash string) []byte { return fmt.Appendf(nil, "%020d %s\n", n, hash) }
+
+// isHash tells whether text has the form of lineHash.
+func isHash(text string) bool {
+	return len(text) == len(firstPrev) && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // resume takes the chain up where the log ends, and returns what is to be written down about it first: nothing, or what

@@ -157,10 +157,10 @@ func (v *verifier) want(head string) (err error) {
 	}
 	number, hash, ok := strings.Cut(head, ":")
 	v.wantN, err = strconv.ParseUint(number, 10, 64)
-	if !ok || err != nil || len(hash) != len(firstPrev) {
+	v.wantHash = strings.ToLower(hash)
+	if !ok || err != nil || !isHash(v.wantHash) {
 		return errorf(CodeUsage, "head", "give the head as `culvert audit verify` has printed it", "%q is no head of an audit log", head)
 	}
-	v.wantHash = strings.ToLower(hash)
 	return nil
 }
 

@@ -99,10 +99,25 @@ func askCommand(ctx context.Context, socket string, words []string, stdout, stde
 	default:
 		return 0, errorf(CodeFailure, "delegate", "", "the running service refuses the command: %s", resp.Status)
 	}
-	for dec := json.NewDecoder(resp.Body); ; {
+	code, err := copyPieces(resp.Body, stdout, stderr)
+	if _, write := errors.AsType[*writeError](err); err != nil && !write {
+		return 0, delegateError(ctx, err)
+	}
+	return code, err
+}
+
+// writeError is an error of this side's stdout or stderr.
+type writeError struct{ error }
+
+func (e *writeError) Unwrap() error { return e.error }
+
+// copyPieces writes what a command says until it tells its exit code, which is returned. An
+// answer that ends before is an error.
+func copyPieces(r io.Reader, stdout, stderr io.Writer) (int, error) {
+	for dec := json.NewDecoder(r); ; {
 		var p commandPiece
 		if err := dec.Decode(&p); err != nil {
-			return 0, delegateError(ctx, err)
+			return 0, err
 		}
 		if p.Exit != nil {
 			return *p.Exit, nil
@@ -110,7 +125,7 @@ func askCommand(ctx context.Context, socket string, words []string, stdout, stde
 		_, err1 := stdout.Write(p.Out)
 		_, err2 := stderr.Write(p.Err)
 		if err := errors.Join(err1, err2); err != nil {
-			return 0, err
+			return 0, &writeError{err}
 		}
 	}
 }

@@ -34,9 +34,17 @@ func KnownTargets(c Common, daemon string) []TargetHint {
 }
 
 func readTargets(dir *config.Dir) map[string][]TargetHint {
-	known := map[string][]TargetHint{}
 	data, err := dir.ReadSecret(targetsFile)
-	if err != nil || json.Unmarshal(data, &known) != nil {
+	if err != nil {
+		return map[string][]TargetHint{}
+	}
+	return parseTargets(data)
+}
+
+// parseTargets reads the file. Names that no shell should see are left out.
+func parseTargets(data []byte) map[string][]TargetHint {
+	known := map[string][]TargetHint{}
+	if json.Unmarshal(data, &known) != nil {
 		return map[string][]TargetHint{}
 	}
 	for name, list := range known {

@@ -49,8 +49,12 @@ func rawLine(line []byte) []byte {
 	return b
 }
 
-// auditLine says a line of the log to people.
+// auditLine says a line of the log to people, as one line whatever somebody has put there.
 func auditLine(line []byte, loc *time.Location) string {
+	return strings.ReplaceAll(auditText(line, loc), "\n", "\ufffd")
+}
+
+func auditText(line []byte, loc *time.Location) string {
 	var l struct {
 		Time                time.Time
 		Act, Client, Key    string
