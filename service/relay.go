@@ -141,6 +141,7 @@ type hub struct {
 	door    *doorman
 	limits  RelayLimits
 	drain   time.Duration
+	ping    func(context.Context) error // of the store
 	log     *slog.Logger
 
 	requests *prometheus.CounterVec // of the control plane
@@ -149,7 +150,7 @@ type hub struct {
 
 func newHub(o RelayOptions, store *control.Store, publicURL string, audit *auditLog, node *control.Node) (*hub, error) {
 	log := logger(o.Logger)
-	h := &hub{node: node, log: log, limits: o.Limits, drain: o.Drain, door: newDoorman(o.Limits.Waiting), requests: newRequests()}
+	h := &hub{node: node, log: log, ping: store.Ping, limits: o.Limits, drain: o.Drain, door: newDoorman(o.Limits.Waiting), requests: newRequests()}
 	if o.BehindProxy {
 		h.door.most = 0 // they are all the proxy's
 	}

@@ -56,6 +56,9 @@ func TestMetrics(t *testing.T) {
 	if got := w.get("/api/daemons"); got != http.StatusUnauthorized {
 		t.Fatalf("without a token: %d", got)
 	}
+	if got := relayState(t, w); got != "ready" {
+		t.Errorf("its status says %q", got)
+	}
 	all := samples(t, w.relay.Metrics)
 	for name, want := range map[string]string{
 		`culvert_relay_connections{role="client"}`:                "1",
@@ -186,6 +189,25 @@ func TestDrainLosesNothing(t *testing.T) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// A relay whose store does not answer is not in order.
+func TestRelayState(t *testing.T) {
+	h := &hub{ping: func(context.Context) error { return errors.New("away") }}
+	p := ProcessStatus{Relay: &RelayStatus{URL: "https://r", State: h.state()}}
+	if got := strings.Join(p.Troubles(), "; "); got != "relay https://r: no_store" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// relayState is what the status of the relay says.
+func relayState(t *testing.T, w *world) string {
+	t.Helper()
+	all, problems, err := Status(t.Context(), w.common("relay"))
+	if err != nil || len(problems) > 0 || len(all) != 1 || all[0].Relay == nil {
+		t.Fatalf("status of the relay: %+v, %v, %v", all, problems, err)
+	}
+	return all[0].Relay.State
 }
 
 // transfer sends numbered lines to an echo server and checks that they come back, until it is ended.

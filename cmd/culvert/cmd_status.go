@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +18,7 @@ import (
 const watchPause = time.Second
 
 func newStatusCmd(a *app) *cobra.Command {
-	var watch bool
+	var watch, check bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what runs: targets, forwards, links and connections",
@@ -25,7 +27,10 @@ and links, and of a relay its daemons and sessions; exit code 0 also when none r
 connection, is a line of its own, told apart by "kind".
 
 --watch looks again each second until Ctrl-C: on a terminal the screen is drawn anew,
-elsewhere, and with NO_COLOR, one table follows the other.`,
+elsewhere, and with NO_COLOR, one table follows the other.
+
+--check is for health checks: exit code 1 unless something runs and all of it is in order,
+which is a relay whose store answers, a daemon that is online, and forwards that are ready.`,
 		Example: `  culvert status
   culvert status --watch
   culvert status --json | jq 'select(.kind == "forward" and .state != "ready")'`,
@@ -35,12 +40,18 @@ elsewhere, and with NO_COLOR, one table follows the other.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVarP(&watch, "watch", "w", false, "look again each second until Ctrl-C")
+	f.BoolVar(&check, "check", false, "exit code 1 unless something runs and all of it is in order")
+	cmd.MarkFlagsMutuallyExclusive("watch", "check")
 	once := func(ctx context.Context, _ []string) error {
 		c, err := a.common()
 		if err != nil {
 			return err
 		}
-		return a.showStatus(ctx, c, a.print.lines)
+		troubles, err := a.showStatus(ctx, c, a.print.lines)
+		if err == nil && check && troubles != nil {
+			err = &service.Error{Code: service.CodeFailure, Name: "not_in_order", Err: errors.New(strings.Join(troubles, "; "))}
+		}
+		return err
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !watch {
@@ -51,11 +62,11 @@ elsewhere, and with NO_COLOR, one table follows the other.`,
 	return cmd
 }
 
-// showStatus asks and shows what was answered.
-func (a *app) showStatus(ctx context.Context, c service.Common, show func([]string)) error {
+// showStatus asks, shows what was answered, and returns what is not in order.
+func (a *app) showStatus(ctx context.Context, c service.Common, show func([]string)) (troubles []string, err error) {
 	all, problems, err := a.calls.status(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.print.warn(problems)
 	now := time.Now()
@@ -67,7 +78,16 @@ func (a *app) showStatus(ctx context.Context, c service.Common, show func([]stri
 	if !a.print.json {
 		show(statusLines(all, now, c.StateDir))
 	}
-	return nil
+	for _, p := range all {
+		troubles = append(troubles, p.Troubles()...)
+	}
+	for _, err := range problems {
+		troubles = append(troubles, err.Error()) // for people
+	}
+	if len(all) == 0 && troubles == nil {
+		troubles = []string{"nothing runs on " + c.StateDir}
+	}
+	return troubles, nil
 }
 
 // watchStatus shows the status each second until ctx ends.
@@ -94,7 +114,7 @@ func (a *app) watchStatus(ctx context.Context) error {
 	tick := time.NewTicker(watchPause)
 	defer tick.Stop()
 	for {
-		if err := a.showStatus(ctx, c, show); err != nil {
+		if _, err := a.showStatus(ctx, c, show); err != nil {
 			return err
 		}
 		select {

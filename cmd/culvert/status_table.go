@@ -78,8 +78,12 @@ func relayLines(r service.RelayStatus) []string {
 	if r.Paused > 0 {
 		sessions += fmt.Sprintf(" and %d paused", r.Paused)
 	}
+	state := ""
+	if r.State != "" && r.State != "ready" {
+		state = "   " + r.State
+	}
 	return []string{
-		fmt.Sprintf("  relay %s   listening on %s", r.URL, r.Addr),
+		fmt.Sprintf("  relay %s   listening on %s%s", r.URL, r.Addr, state),
 		fmt.Sprintf("  %s online   %s   %s to daemons, %s to clients", count(int(r.Daemons), "daemon"), sessions, size(r.BytesToDaemons), size(r.BytesToClients)),
 	}
 }

@@ -106,6 +106,45 @@ func TestStatusCommand(t *testing.T) {
 	}
 }
 
+// A health check believes what is in order, and nothing else.
+func TestStatusCheck(t *testing.T) {
+	exposed := func(state string) service.ProcessStatus {
+		return service.ProcessStatus{Command: "expose", Exposure: &service.ExposureStatus{Name: "x", State: state}}
+	}
+	relayed := func(state string) service.ProcessStatus {
+		return service.ProcessStatus{Command: "relay", Relay: &service.RelayStatus{URL: "https://r", State: state}}
+	}
+	for name, test := range map[string]struct {
+		all     []service.ProcessStatus
+		problem error
+		code    int
+		said    string
+	}{
+		"nothing":         {code: 1, said: "nothing runs"},
+		"no answer":       {problem: errors.New("x.sock is silent"), code: 1, said: "x.sock is silent"},
+		"relay":           {all: []service.ProcessStatus{relayed("ready")}},
+		"relay alone":     {all: []service.ProcessStatus{relayed("no_store")}, code: 1, said: "relay https://r: no_store"},
+		"older relay":     {all: []service.ProcessStatus{relayed("")}, code: 1, said: "relay https://r"},
+		"daemon":          {all: []service.ProcessStatus{exposed("online")}},
+		"daemon and none": {all: []service.ProcessStatus{exposed("online"), exposed("offline")}, code: 1, said: "daemon x: offline"},
+		"forwards":        {all: sampleStatus(time.Now())[:1], code: 1, said: "forward laptop/wiki: unavailable; forward office/web: binding"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestRun(t)
+			r.a.calls.status = func(context.Context, service.Common) ([]service.ProcessStatus, []error, error) {
+				var problems []error
+				if test.problem != nil {
+					problems = append(problems, test.problem)
+				}
+				return test.all, problems, nil
+			}
+			if r.run("status", "--check"); r.code != test.code || !strings.Contains(r.stderr.String(), test.said) {
+				t.Errorf("exit code %d, stderr %q; want %d, %q", r.code, r.stderr.String(), test.code, test.said)
+			}
+		})
+	}
+}
+
 // A screen shows what fits, and what does not is counted.
 func TestScreen(t *testing.T) {
 	var out bytes.Buffer

@@ -108,6 +108,8 @@ func (s *Service) Status(ctx context.Context) (Status, error) {
 		st.State, st.Since = Running, p["ActiveEnterTimestamp"]
 	case active == "activating":
 		st.State = Starting
+	default:
+		st.Text = "" // systemd keeps the last words
 	}
 	return st, nil
 }
