@@ -17,7 +17,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wind
 # The packages that prove rules of the protocol.
 SUITES = ./sbrp/... ./config ./service
 
-.PHONY: all build demo test test-fast race conformance check fmt vet fix-check lint cross fuzz bench load man install release-snapshot test-service
+.PHONY: all build demo test test-fast race conformance check static fmt vet fix-check lint cross fuzz bench load man install release-snapshot test-service
 
 all: build vet test-fast
 
@@ -45,7 +45,9 @@ conformance: ## the table of the protocol's rules, in our words, and of the case
 		END { printf "\n%d rules, %d cases, %d of them not ok\n", rules, cases, bad }'; \
 	[ $$code = 0 ] || cat "$$table.log"; rm -f "$$table" "$$table.log"; exit $$code
 
-check: fmt vet fix-check lint cross race fuzz ## every gate but `make test`
+check: static race fuzz ## every gate but `make test` and those of packages
+
+static: fmt vet fix-check lint cross ## the gates that run nothing of ours
 
 fmt:
 	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
