@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
+
+	"culvert/config/private"
 )
 
 // Limits and timeouts of our own.
@@ -37,18 +37,18 @@ type Dir struct {
 	path    string
 	root    *os.Root
 	clients *AuthorizedClients // one per Dir: it remembers what it has read and reported
-	owner   owner              // whose the directory is
+	owner   private.Owner      // whose the directory is
 }
 
-// Open opens the state directory at path and makes it, 0700, if it does not
-// exist. A directory in which other users can replace files is refused with a
-// *PermissionError. Close frees it.
+// Open opens the state directory at path and makes it, for its owner alone, if it
+// does not exist. A directory in which other users can replace files is refused with
+// a *PermissionError. Close frees it.
 func Open(path string) (*Dir, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	if err := os.MkdirAll(abs, 0o700); err != nil {
+	if err := private.MkdirAll(abs); err != nil {
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
 	root, err := os.OpenRoot(abs)
@@ -57,13 +57,13 @@ func Open(path string) (*Dir, error) {
 	}
 	fi, err := root.Stat(".")
 	if err == nil {
-		err = checkDirMode(abs, fi)
+		err = private.CheckDir(abs, fi)
 	}
 	if err != nil {
 		_ = root.Close() // nothing was written
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	d := &Dir{path: abs, root: root, owner: ownerOf(fi)}
+	d := &Dir{path: abs, root: root, owner: private.OwnerOf(fi)}
 	d.clients = &AuthorizedClients{dir: d, now: time.Now, reported: make(map[string]bool)}
 	return d, nil
 }
@@ -78,15 +78,15 @@ func (d *Dir) File(name string) string { return filepath.Join(d.path, name) }
 // Close frees the directory. It satisfies io.Closer.
 func (d *Dir) Close() error { return d.root.Close() }
 
-// ReadSecret reads a file that only its owner may read; a looser mode is a
+// ReadSecret reads a file that only its owner may read; one that others may is a
 // *PermissionError. A missing file satisfies isMissing(err).
 func (d *Dir) ReadSecret(name string) ([]byte, error) {
-	b, _, err := d.read(name, checkSecretMode)
+	b, _, err := d.read(name, private.Secret)
 	return b, err
 }
 
 // read returns a file's content and the state that it was read in.
-func (d *Dir) read(name string, check func(string, fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
+func (d *Dir) read(name string, use private.Use) ([]byte, fs.FileInfo, error) {
 	f, err := d.root.Open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", d.File(name), underlying(err))
@@ -99,7 +99,7 @@ func (d *Dir) read(name string, check func(string, fs.FileInfo) error) ([]byte, 
 	if !fi.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("read %s: not a regular file", d.File(name))
 	}
-	if err := check(d.File(name), fi); err != nil {
+	if err := d.owner.Check(f, fi, d.File(name), use); err != nil {
 		return nil, nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -112,6 +112,35 @@ func (d *Dir) read(name string, check func(string, fs.FileInfo) error) ([]byte, 
 	return b, fi, nil
 }
 
+// OpenFile opens a file of the directory that only its owner may read, as os.OpenFile
+// does: for logs and databases, which are not written at one blow. With os.O_CREATE one
+// that is not there is made; one that others may read is a *PermissionError. flag must
+// not have os.O_TRUNC. A link that leads out of the directory is not followed.
+func (d *Dir) OpenFile(name string, flag int) (*os.File, error) {
+	if flag&os.O_TRUNC != 0 {
+		panic("config: O_TRUNC would empty a file before it is checked")
+	}
+	f, err := d.root.OpenFile(name, flag, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.File(name), underlying(err))
+	}
+	fi, err := f.Stat()
+	switch {
+	case err != nil:
+	case !fi.Mode().IsRegular():
+		err = errors.New("not a regular file")
+	default:
+		if err = d.owner.Check(f, fi, d.File(name), private.Secret); err == nil && flag&os.O_CREATE != 0 {
+			err = d.owner.Give(f)
+		}
+	}
+	if err != nil {
+		_ = f.Close() // not used
+		return nil, fmt.Errorf("open %s: %w", d.File(name), underlying(err))
+	}
+	return f, nil
+}
+
 // WriteSecret replaces a file's content, mode 0600, so that a crash at any
 // moment leaves the old or the new content: temporary file, sync, rename, sync
 // of the directory. It takes the lock.
@@ -122,6 +151,15 @@ func (d *Dir) WriteSecret(name string, data []byte) error {
 	}
 	defer unlock()
 	return d.write(name, data)
+}
+
+// Rename gives a file another name in the directory, in the place of what has that
+// name; a missing one satisfies errors.Is(err, fs.ErrNotExist).
+func (d *Dir) Rename(from, to string) error {
+	if err := d.rename(from, to); err != nil {
+		return fmt.Errorf("rename %s: %w", d.File(from), underlying(err))
+	}
+	return nil
 }
 
 // Remove removes a file; a missing one is no error. It takes the lock.
@@ -140,13 +178,13 @@ func (d *Dir) Remove(name string) error {
 // update reads a file, lets change make the new content, and writes that, all
 // under the lock. A missing file reads as nil; nothing is written when change
 // fails or returns what it was given.
-func (d *Dir) update(name string, check func(string, fs.FileInfo) error, change func(old []byte) ([]byte, error)) error {
+func (d *Dir) update(name string, use private.Use, change func(old []byte) ([]byte, error)) error {
 	unlock, err := d.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	old, _, err := d.read(name, check)
+	old, _, err := d.read(name, use)
 	missing := isMissing(err)
 	if err != nil && !missing {
 		return err
@@ -178,7 +216,7 @@ func (d *Dir) write(name string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	err = d.owner.give(f)
+	err = d.owner.Give(f)
 	if err == nil {
 		_, err = f.Write(data)
 	}
@@ -232,36 +270,7 @@ func (d *Dir) sync() error {
 
 // lock takes the directory's lock, against other processes and against other
 // goroutines of this one, and waits at most lockTimeout for it (ErrLocked).
-func (d *Dir) lock() (unlock func(), err error) {
-	f, err := d.root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", d.path, underlying(err))
-	}
-	if err := d.owner.give(f); err != nil {
-		_ = f.Close() // not locked
-		return nil, fmt.Errorf("lock %s: %w", d.path, underlying(err))
-	}
-	deadline := time.NewTimer(lockTimeout)
-	defer deadline.Stop()
-	poll := time.NewTicker(lockPoll)
-	defer poll.Stop()
-	for {
-		ok, err := tryLock(f)
-		if ok {
-			return func() { _ = f.Close() }, nil // closing drops the lock
-		}
-		if err != nil {
-			_ = f.Close() // not locked
-			return nil, fmt.Errorf("lock %s: %w", d.path, underlying(err))
-		}
-		select {
-		case <-poll.C:
-		case <-deadline.C:
-			_ = f.Close() // not locked
-			return nil, fmt.Errorf("lock %s: %w", d.path, ErrLocked)
-		}
-	}
-}
+func (d *Dir) lock() (unlock func(), err error) { return d.Lock(lockFile, lockTimeout) }
 
 // underlying strips the operation and the relative path that os.Root puts into
 // its errors: ours name the full path.
@@ -273,17 +282,4 @@ func underlying(err error) error {
 		return le.Err
 	}
 	return err
-}
-
-// quotePath makes a path safe to paste into a shell command.
-func quotePath(p string) string {
-	if strings.ContainsFunc(p, func(r rune) bool {
-		return !(r < 0x80 && (nameByte(byte(r)) || r == '/' || r == '+' || r == '@' || r == ','))
-	}) {
-		if !strings.Contains(p, "'") {
-			return "'" + p + "'"
-		}
-		return strconv.Quote(p)
-	}
-	return p
 }

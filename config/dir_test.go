@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"culvert/config/private"
 )
 
 func TestOpenMakesPrivateDirectory(t *testing.T) {
@@ -162,19 +164,6 @@ func TestReadSecretRefusals(t *testing.T) {
 	}
 }
 
-func TestQuotePath(t *testing.T) {
-	for in, want := range map[string]string{
-		"/home/a/x.key":   "/home/a/x.key",
-		"/home/a b/x.key": "'/home/a b/x.key'",
-		"/a/it's":         `"/a/it's"`,
-		"/a/$(x)":         "'/a/$(x)'",
-	} {
-		if got := quotePath(in); got != want {
-			t.Errorf("quotePath(%q) = %s, want %s", in, got, want)
-		}
-	}
-}
-
 // Writers of one process and of several ones never lose each other's change.
 func TestUpdateIsExclusive(t *testing.T) {
 	const workers, rounds = 4, 10
@@ -211,7 +200,7 @@ func TestHelperAppend(t *testing.T) {
 
 func appendLines(t *testing.T, d *Dir, n int) {
 	for i := range n {
-		err := d.update("shared", checkSecretMode, func(old []byte) ([]byte, error) {
+		err := d.update("shared", private.Secret, func(old []byte) ([]byte, error) {
 			return fmt.Appendf(old, "%d %d\n", os.Getpid(), i), nil
 		})
 		if err != nil {
@@ -253,7 +242,7 @@ func TestUpdateLeavesFileOnError(t *testing.T) {
 		func([]byte) ([]byte, error) { return nil, boom },
 		func(old []byte) ([]byte, error) { return old, nil },
 	} {
-		if err := d.update("x", checkSecretMode, change); err != nil && !errors.Is(err, boom) {
+		if err := d.update("x", private.Secret, change); err != nil && !errors.Is(err, boom) {
 			t.Errorf("update: %v", err)
 		}
 		after, err := os.Stat(d.File("x"))

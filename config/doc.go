@@ -12,17 +12,12 @@
 //	config.yaml         what `culvert up` runs, written by a person
 //	.lock               held while one of the above is read, changed and written
 //
-// The directory is 0700 and every file in it 0600. A file is never changed in
+// The directory is 0700 and every file in it 0600, or on Windows each has an access
+// list that names its owner, the system and the administrators alone: package private
+// makes them so and refuses others. A file is never changed in
 // place: a temporary file is written, synced and renamed over the old one, so
 // that a crash leaves either the old or the new content. Several culvert
 // processes may use one directory at once; every change is made under the lock.
-//
-// # Windows
-//
-// Permission bits do not exist there. The default directory is below the
-// user's profile, whose access list already keeps other users out, so the mode
-// checks of this package do nothing on Windows; a directory chosen by hand is
-// as private as its owner made it.
 //
 // # Who may do what
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"culvert/config/private"
 	"culvert/sbrp"
 )
 
@@ -77,16 +78,7 @@ func (e *KeyChangedError) Error() string {
 
 // PermissionError: others on this machine can read a secret or change who is
 // trusted. Mend is the command that puts it right.
-type PermissionError struct {
-	Path string
-	Mode string // as ls prints it
-	Why  string // "can be read by other users", …
-	Mend string
-}
-
-func (e *PermissionError) Error() string {
-	return fmt.Sprintf("%s (%s) %s: run `%s`", e.Path, e.Mode, e.Why, e.Mend)
-}
+type PermissionError = private.Error
 
 // LineError is one line of a file that cannot be understood. The text never
 // holds the line's content beyond the word that is wrong, and never a key.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"culvert/config/private"
 )
 
 // fileName is the configuration file's name in the state directory.
@@ -120,7 +122,7 @@ func LoadFile(path string, checks ...func(*File) FileErrors) (*File, error) {
 	// A pipe is nothing that others could change, nor is a file in a directory that is
 	// closed to them, such as the state directory, where an editor has made it group-writable.
 	if fi.Mode().IsRegular() && !inPrivateDir(path) {
-		if err := checkTrustMode(path, fi); err != nil {
+		if err := private.Named().Check(f, fi, path, private.Trust); err != nil {
 			return nil, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"culvert/config/private"
 	"culvert/sbrp/e2ee"
 )
 
@@ -41,7 +42,7 @@ func (d *Dir) Identity() (*e2ee.Identity, error) {
 // makeIdentity makes the key under the lock, so that of two processes that
 // start at once both use the same one.
 func (d *Dir) makeIdentity() (id *e2ee.Identity, err error) {
-	err = d.update(identityFile, checkSecretMode, func(old []byte) ([]byte, error) {
+	err = d.update(identityFile, private.Secret, func(old []byte) ([]byte, error) {
 		if old != nil { // another process was first
 			if id, err = parseIdentity(old); err != nil {
 				return nil, fmt.Errorf("read %s: %w", d.File(identityFile), err)

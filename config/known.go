@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"culvert/config/private"
 	"culvert/sbrp"
 )
 
@@ -60,7 +61,7 @@ func (d *Dir) KnownDaemons() *KnownDaemons { return &KnownDaemons{dir: d} }
 // List returns the pinned daemons in the file's order, and the lines that
 // cannot be understood.
 func (k *KnownDaemons) List() ([]KnownDaemon, []*LineError, error) {
-	data, _, err := k.dir.read(knownFile, checkTrustMode)
+	data, _, err := k.dir.read(knownFile, private.Trust)
 	if isMissing(err) {
 		return nil, nil, nil
 	}
@@ -164,7 +165,7 @@ func (k *KnownDaemons) Forget(nameOrID string) (gone KnownDaemon, err error) {
 // edit rewrites the file under the lock. Comments and lines that cannot be
 // understood stay.
 func (k *KnownDaemons) edit(change func(ls []string, ds []KnownDaemon) ([]string, error)) error {
-	return k.dir.update(knownFile, checkTrustMode, func(old []byte) ([]byte, error) {
+	return k.dir.update(knownFile, private.Trust, func(old []byte) ([]byte, error) {
 		ds, _ := parseKnown(k.dir.File(knownFile), old)
 		ls := lines(old)
 		if old == nil {

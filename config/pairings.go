@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"culvert/config/private"
 	"culvert/sbrp"
 )
 
@@ -154,7 +155,7 @@ func (p *Pairings) load() (pairings, error) {
 
 // edit rewrites what has not expired, under the directory's lock.
 func (p *Pairings) edit(change func(*pairings) error) error {
-	return p.dir.update(pairingsFile, checkSecretMode, func(old []byte) ([]byte, error) {
+	return p.dir.update(pairingsFile, private.Secret, func(old []byte) ([]byte, error) {
 		all, err := p.parse(old)
 		if err != nil {
 			return nil, err

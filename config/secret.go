@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+
+	"culvert/config/private"
 )
 
 const redacted = "[redacted]"
@@ -65,24 +67,24 @@ func ReadSecret(r io.Reader) (Secret, error) {
 	return NewSecret(string(b)), nil
 }
 
+// OpenSecretFile opens the file at path, which must not be readable by other users
+// (*PermissionError), for reading. A pipe is not checked.
+func OpenSecretFile(path string) (*os.File, error) { return private.Open(path, private.Secret) }
+
+// NewSecretFile makes a file at path that only its owner can read, for writing. One
+// that is there already satisfies errors.Is(err, fs.ErrExist).
+func NewSecretFile(path string) (*os.File, error) {
+	return private.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+}
+
 // ReadSecretFile reads a secret from the file at path, which must not be
 // readable by other users (*PermissionError).
 func ReadSecretFile(path string) (Secret, error) {
-	f, err := os.Open(path)
+	f, err := OpenSecretFile(path)
 	if err != nil {
 		return Secret{}, fmt.Errorf("read secret: %w", err)
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return Secret{}, fmt.Errorf("read secret: %w", err)
-	}
-	// A pipe or /dev/stdin is not a file that others could open.
-	if fi.Mode().IsRegular() {
-		if err := checkSecretMode(path, fi); err != nil {
-			return Secret{}, err
-		}
-	}
 	s, err := ReadSecret(f)
 	if err != nil {
 		return Secret{}, fmt.Errorf("%s: %w", path, err)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"culvert/config"
+	"culvert/config/private"
 )
 
 const (
@@ -69,10 +70,10 @@ func listenAdmin(dir *config.Dir, log *slog.Logger) (*adminSocket, error) {
 	in := adminDir(dir.Path())
 	const tries = 10 // another process that ends may remove the directory just now
 	for try := 1; ; try++ {
-		if err := os.Mkdir(in, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := private.Mkdir(in); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		err := checkPrivateDir(in)
+		err := private.CheckClosed(in)
 		var a *adminSocket
 		if err == nil {
 			a, err = listenIn(in, 0o600)

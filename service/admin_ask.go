@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"culvert/config"
+	"culvert/config/private"
 	"culvert/mux"
 )
 
@@ -71,7 +72,7 @@ func adminSockets(stateDir string) ([]string, error) {
 	in := adminDir(stateDir)
 	own, err := socketsIn(in)
 	if err == nil && own != nil && os.Geteuid() != 0 { // the superuser may look at other users' processes
-		err = checkPrivateDir(in)
+		err = private.CheckClosed(in)
 	}
 	if err != nil {
 		return nil, stateError(err)

@@ -3,12 +3,15 @@ package service
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
+	"time"
+
+	"culvert/config"
 )
 
 const (
@@ -17,15 +20,20 @@ const (
 	auditSize = 50 << 20
 	// auditKept is how many that were put aside are kept, as audit.log.1 (the newest) and so on.
 	auditKept = 9
+	// auditWait is how long a line of a chained log waits for another process's, which takes less than a millisecond.
+	auditWait = 2 * time.Second
+	// auditLock is the suffix of the lock's name.
+	auditLock = ".lock"
 )
 
 // auditLog is the audit log of a state directory: a line of JSON for each act. Other processes,
 // such as `culvert relay key create`, may write to it at the same time. It is an io.Writer
 // for a slog handler, which writes one line at a time; its methods may run concurrently.
 //
-// A chained log is written by one process at a time, and each of its lines is bound to the one before: see chain.
+// In a chained log each line is bound to the one before (see chain); a lock lets one process after the other write.
 type auditLog struct {
-	path string
+	dir  *config.Dir // outlives the log
+	name string
 	most int64 // bytes
 
 	mu    sync.Mutex // guards what follows
@@ -35,8 +43,8 @@ type auditLog struct {
 }
 
 // openAudit opens the audit log. Nobody else may read it: it says who talks to whom.
-func openAudit(stateDir string) (*auditLog, error) {
-	l := &auditLog{path: filepath.Join(stateDir, auditFile), most: auditSize}
+func openAudit(dir *config.Dir) (*auditLog, error) {
+	l := &auditLog{dir: dir, name: auditFile, most: auditSize}
 	if err := l.open(); err != nil {
 		return nil, errorf(CodeConfig, "audit", "check --state-dir", "open audit log: %w", err)
 	}
@@ -60,22 +68,28 @@ func (l *auditLog) logger(log *slog.Logger) *slog.Logger {
 }
 
 // openChained opens a chained log of another name in the state directory.
-func openChained(stateDir, name string) (*auditLog, error) {
-	l := &auditLog{path: filepath.Join(stateDir, name), most: auditSize, chain: &chain{}}
-	if err := l.open(); err != nil {
+func openChained(dir *config.Dir, name string) (*auditLog, error) {
+	l := &auditLog{dir: dir, name: name, most: auditSize, chain: &chain{}}
+	unlock, err := dir.Lock(name+auditLock, auditWait)
+	if err == nil {
+		defer unlock()
+		err = l.open()
+	}
+	if err != nil {
 		return nil, errorf(CodeConfig, "audit", "check --state-dir", "open audit log: %w", err)
 	}
 	return l, nil
 }
 
+// open opens the file and, of a chained log, finds out how it ends. The caller has mu and the lock.
 func (l *auditLog) open() error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := l.dir.OpenFile(l.name, os.O_WRONLY|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return err
 	}
 	var damage []byte
 	if l.chain != nil {
-		damage, err = l.chain.resume(l.path, l.path+".1")
+		damage, err = l.chain.resume(l.dir, l.name)
 	}
 	if err == nil && damage != nil {
 		if _, err = f.Write(damage); err == nil {
@@ -98,6 +112,14 @@ func (l *auditLog) open() error {
 func (l *auditLog) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.chain != nil {
+		unlock, err := l.dir.Lock(l.name+auditLock, auditWait)
+		if err != nil {
+			return 0, err
+		}
+		defer unlock()
+		l.catchUp()
+	}
 	if l.file == nil { // it could not be opened again the last time
 		if err := l.open(); err != nil {
 			return 0, err
@@ -114,6 +136,19 @@ func (l *auditLog) Write(line []byte) (int, error) {
 	n, err := l.file.Write(line)
 	l.size += int64(n)
 	return n, err
+}
+
+// catchUp closes the file if another process has written to the log, or put it aside, since this one has.
+func (l *auditLog) catchUp() {
+	if l.file == nil {
+		return
+	}
+	mine, err := l.file.Stat()
+	now, serr := os.Stat(l.dir.File(l.name))
+	if err != nil || serr != nil || !os.SameFile(mine, now) || now.Size() != l.size {
+		_ = l.file.Close() // whole lines are in it
+		l.file = nil
+	}
 }
 
 // append writes a line of a chained log. After an error the log is opened anew, which finds out how it ends. The caller has mu.
@@ -138,11 +173,11 @@ func (l *auditLog) turn() error {
 		return err
 	}
 	for n := auditKept; n > 1; n-- {
-		if err := os.Rename(fmt.Sprintf("%s.%d", l.path, n-1), fmt.Sprintf("%s.%d", l.path, n)); err != nil && !os.IsNotExist(err) {
+		if err := l.dir.Rename(fmt.Sprintf("%s.%d", l.name, n-1), fmt.Sprintf("%s.%d", l.name, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if err := os.Rename(l.path, l.path+".1"); err != nil && !os.IsNotExist(err) {
+	if err := l.dir.Rename(l.name, l.name+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return l.open()
@@ -187,7 +222,7 @@ func auditLocal(o KeyStoreOptions, act string, do func() (args []any, err error)
 		return err
 	}
 	defer dir.Close()
-	l, err := openAudit(dir.Path())
+	l, err := openAudit(dir)
 	if err != nil {
 		return err
 	}

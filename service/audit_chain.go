@@ -13,15 +13,22 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"culvert/config"
 )
 
 // A chained audit log has in each line the number of the line ("n", from 1) and the hash of the line before ("prev": SHA-256
 // of its bytes without the line end, in hex; of the first line: zeros). So no line can be changed, moved, put in or taken
 // out without all later ones being written anew. Beside the log stands the head: number and hash of the last line, by which
 // missing lines at the end are found. The writer looks at both when it opens the log, and writes down what is wrong
-// ("log damaged"), so that a log that was cut does not heal by going on.
+// ("log damaged"), so that a log that was cut does not heal by going on. A crash in the middle of a write is told from
+// that: what there is of the line then begins as the line after the head's does ("log interrupted"). The next line is bound
+// to the last one that is whole, and to the piece ("torn", its hash).
 //
-// Whoever may write the state directory can write all of it anew. Against that helps a head that was noted elsewhere.
+// What that finds: any change by somebody who does not make all later lines and the head anew. Whoever may write the state
+// directory can do that, from any line on; and he can put back an old log with its old head. Against that helps a head
+// that was noted elsewhere: all up to it is certain. A machine that loses power may lose the last lines, or the last head;
+// that looks like tampering and is reported as such.
 
 const (
 	headSuffix = ".head"
@@ -32,6 +39,8 @@ const (
 
 	// actDamaged is the writer's word that the log is not as it was left.
 	actDamaged = "log damaged"
+	// actInterrupted is the writer's word that the one before it ended in the middle of a line: a crash.
+	actInterrupted = "log interrupted"
 )
 
 // lineHash is the hash of a line in hex.
@@ -54,6 +63,7 @@ type chained struct {
 	N    uint64 `json:"n"`
 	Prev string `json:"prev"`
 	Act  string `json:"act"`
+	Torn string `json:"torn"`
 }
 
 // parseChained reads number and link of a line.
@@ -114,51 +124,34 @@ func isHash(text string) bool {
 }
 
 // resume takes the chain up where the log ends, and returns what is to be written down about it first: nothing, or what
-// is wrong. before is the file that was put aside last, for a log that is empty.
-func (c *chain) resume(log, before string) (damage []byte, err error) {
+// is wrong. If the log is empty, the file that was put aside last is looked at.
+func (c *chain) resume(dir *config.Dir, name string) (damage []byte, err error) {
 	if c.head == nil {
-		if c.head, err = os.OpenFile(log+headSuffix, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		if c.head, err = dir.OpenFile(name+headSuffix, os.O_RDWR|os.O_CREATE); err != nil {
 			return nil, err
 		}
 	}
+	log := dir.File(name)
 	line, torn, err := lastLine(log)
 	if err == nil && line == nil {
-		line, _, err = lastLine(before)
+		line, _, err = lastLine(log + ".1")
 	}
 	if err != nil {
 		return nil, err
 	}
 	n, hash, headErr := readHead(log)
-	found, lineErr := chained{}, error(nil)
-	c.n, c.hash = 0, firstPrev
-	if line != nil {
-		c.hash = lineHash(line)
-		found, lineErr = parseChained(line)
-		c.n = found.N
-	}
-	why := ""
-	switch {
-	case headErr != nil:
-		why = "the head cannot be read"
-	case torn || lineErr != nil:
-		why = "the last line is not whole"
-		c.n = max(n, c.n)
-	case n == 0 && found.N > 1:
-		why = "the head is missing"
-	case found.N < n:
-		why = fmt.Sprintf("it ends with line %d, the head says %d", found.N, n)
-		c.n = n
-	case found.N == n && c.hash != hash:
-		why = "the last line is not the one that the head says"
-	}
-	if why == "" {
+	e := ending{line: line, torn: torn, n: n, hash: hash, headErr: headErr}
+	act, why := e.judge()
+	c.n, c.hash = e.n, e.hash
+	if act == "" {
 		return nil, nil
 	}
 	object, err := json.Marshal(struct {
 		Time time.Time `json:"time"`
 		Act  string    `json:"act"`
 		Why  string    `json:"why"`
-	}{time.Now(), actDamaged, why})
+		Torn string    `json:"torn,omitempty"`
+	}{time.Now(), act, why, e.piece})
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +160,59 @@ func (c *chain) resume(log, before string) (damage []byte, err error) {
 		damage = append([]byte("\n"), damage...)
 	}
 	return damage, nil
+}
+
+// ending is how a log ends, beside what its head says.
+type ending struct {
+	line    []byte // the last one; nil: there is none
+	torn    bool   // its end is missing
+	n       uint64 // of the head, and then of the line to go on from
+	hash    string // the same
+	headErr error
+	piece   string // hash of a line that was interrupted
+}
+
+// judge tells what is to be written down about it, if anything, and sets where the chain goes on.
+func (e *ending) judge() (act, why string) {
+	found, lineErr := chained{}, error(nil)
+	n, hash, last := e.n, e.hash, firstPrev
+	if e.line != nil {
+		last = lineHash(e.line)
+		found, lineErr = parseChained(e.line)
+	}
+	if e.headErr == nil && e.torn && e.follows(found, lineErr == nil) {
+		if lineErr == nil { // all but its end is there
+			e.n, e.hash = found.N, last
+			return actInterrupted, fmt.Sprintf("the end of line %d was missing", found.N)
+		}
+		e.piece = last // the chain goes on from the head
+		return actInterrupted, fmt.Sprintf("line %d was not finished", n+1)
+	}
+	e.n, e.hash = found.N, last
+	switch {
+	case e.headErr != nil:
+		return actDamaged, "the head cannot be read"
+	case e.torn || lineErr != nil:
+		e.n = max(n, found.N)
+		return actDamaged, "the last line is not whole"
+	case n == 0 && found.N > 1:
+		return actDamaged, "the head is missing"
+	case found.N < n:
+		e.n = n
+		return actDamaged, fmt.Sprintf("it ends with line %d, the head says %d", found.N, n)
+	case found.N == n && last != hash:
+		return actDamaged, "the last line is not the one that the head says"
+	}
+	return "", ""
+}
+
+// follows tells whether the line is, or begins as, the one after the head's.
+func (e *ending) follows(found chained, whole bool) bool {
+	if whole {
+		return found.N == e.n+1 && found.Prev == e.hash
+	}
+	begin := (&chain{n: e.n, hash: e.hash}).link([]byte("{"))
+	return bytes.HasPrefix(e.line, begin) || bytes.HasPrefix(begin, e.line)
 }
 
 // lastLine returns the last line of a file without its end, and whether the end was missing; nil if there is no line.

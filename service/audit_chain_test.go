@@ -26,7 +26,7 @@ func chainedLog(t *testing.T, lines int) (c Common, path string) {
 
 func writeChained(t *testing.T, c Common, lines int, most int64) {
 	t.Helper()
-	l, err := openChained(c.StateDir, daemonAuditFile)
+	l, err := openChained(testDir(t, c.StateDir), daemonAuditFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,8 +65,8 @@ func TestAuditLog(t *testing.T) {
 
 // The log is put aside when it is full; several write at once, and no line is lost or torn.
 func TestAuditLogTurns(t *testing.T) {
-	dir := t.TempDir()
-	l, err := openAudit(dir)
+	dir := filepath.Join(t.TempDir(), "state")
+	l, err := openAudit(testDir(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +114,7 @@ func TestAuditLogTurns(t *testing.T) {
 
 // A log that cannot be written is complained about, and heals.
 func TestAuditLogFails(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("an open directory cannot be moved away there")
-	}
-	dir := filepath.Join(t.TempDir(), "state")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	dir := testDir(t, filepath.Join(t.TempDir(), "state"))
 	l, err := openAudit(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -130,22 +124,31 @@ func TestAuditLogFails(t *testing.T) {
 	var complaints logs
 	log := l.logger(slog.New(slog.NewTextHandler(&complaints, nil)))
 	log.Info("first")
-	if err := os.Rename(dir, dir+".away"); err != nil {
+	inTheWay := filepath.Join(dir.File(fmt.Sprintf("%s.%d", auditFile, auditKept)), "directory")
+	err = os.MkdirAll(inTheWay, 0o700)
+	if err == nil {
+		err = dir.WriteSecret(fmt.Sprintf("%s.%d", auditFile, auditKept-1), nil)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	log.Info("second")
 	if !strings.Contains(complaints.String(), "cannot write the audit log") || !strings.Contains(complaints.String(), "act=second") {
 		t.Errorf("complaints: %q", complaints.String())
 	}
-	if err := os.Rename(dir+".away", dir); err != nil {
+	if err := os.RemoveAll(filepath.Dir(inTheWay)); err != nil {
 		t.Fatal(err)
 	}
 	log.Info("third")
-	b, err := os.ReadFile(filepath.Join(dir, auditFile))
+	b, err := os.ReadFile(dir.File(auditFile))
 	if err != nil || !strings.Contains(string(b), fmt.Sprintf("%q:%q", "act", "third")) {
 		t.Errorf("afterwards: %q, %v", b, err)
 	}
-	if _, err := openAudit(filepath.Join(dir, "none")); CodeOf(err) != CodeConfig {
-		t.Errorf("no directory: %v", err)
+	blocked := testDir(t, filepath.Join(t.TempDir(), "state"))
+	if err := os.Mkdir(blocked.File(auditFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openAudit(blocked); CodeOf(err) != CodeConfig {
+		t.Errorf("a directory in its place: %v", err)
 	}
 }

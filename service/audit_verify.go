@@ -2,6 +2,7 @@ package service
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type AuditReport struct {
 	Until time.Time `json:"until"` // of the newest
 	// Head is number and hash of the newest line. Noted elsewhere, it shows later whether all up to it was written anew.
 	Head string `json:"head"`
+	// Notes are what happened to the log that is nobody's doing: the writer crashed in the middle of a line.
+	Notes []string `json:"notes,omitempty"`
 	// Problems are where the log is not as it was written, oldest first; none: it is whole.
 	Problems []string `json:"problems,omitempty"`
 }
@@ -146,8 +149,9 @@ type verifier struct {
 	wantHash string
 
 	report AuditReport
-	hash   string // of the last line
+	hash   string // of the last whole line
 	met    bool   // the head noted before
+	torn   *piece // a line that is not whole, until the next one says why
 }
 
 // want parses a head that was noted before.
@@ -164,6 +168,25 @@ func (v *verifier) want(head string) (err error) {
 	return nil
 }
 
+// piece is a line that is not whole.
+type piece struct {
+	where, hash string
+	open        bool   // it has no line end
+	begin       []byte // what there is of it
+}
+
+// unfinished tells whether it is what a crash leaves of the line after the head's.
+func (p *piece) unfinished(n uint64, hash string) bool {
+	found, err := parseChained(p.begin)
+	return p.open && (&ending{line: p.begin, n: n, hash: hash}).follows(found, err == nil)
+}
+
+func (v *verifier) note(format string, args ...any) {
+	if len(v.report.Notes) < maxProblems {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf(format, args...))
+	}
+}
+
 func (v *verifier) problem(format string, args ...any) {
 	if len(v.report.Problems) < maxProblems {
 		v.report.Problems = append(v.report.Problems, fmt.Sprintf(format, args...))
@@ -171,7 +194,7 @@ func (v *verifier) problem(format string, args ...any) {
 }
 
 func (v *verifier) run() (AuditReport, error) {
-	v.report, v.hash, v.met = AuditReport{}, firstPrev, false
+	v.report, v.hash, v.met, v.torn = AuditReport{}, firstPrev, false, nil
 	n, hash, headErr := readHead(v.path) // first: the log only grows
 	files := auditFiles(v.path)
 	v.report.Files = len(files)
@@ -185,6 +208,13 @@ func (v *verifier) run() (AuditReport, error) {
 		}
 	}
 	r := &v.report
+	switch {
+	case v.torn == nil:
+	case headErr == nil && n == r.Last && hash == v.hash && v.torn.unfinished(n, hash):
+		v.note("%s: the writer ended in the middle of this line; it will say so when it starts again", v.torn.where)
+	default:
+		v.problem("%s: the line is not whole", v.torn.where)
+	}
 	switch {
 	case headErr != nil:
 		v.problem("%v", headErr)
@@ -206,13 +236,13 @@ func (v *verifier) run() (AuditReport, error) {
 // line checks the next line. n and hash are those of the head.
 func (v *verifier) line(where string, line []byte, whole bool, n uint64, hash string) {
 	r := &v.report
-	r.Lines++
 	c, err := parseChained(line)
+	v.explain(c, err == nil && whole)
 	if err != nil || !whole {
-		v.problem("%s: the line is not whole", where)
-		v.hash = lineHash(line)
+		v.torn = &piece{where: where, hash: lineHash(line), open: !whole, begin: bytes.Clone(line)}
 		return
 	}
+	r.Lines++
 	switch {
 	case r.First == 0:
 		r.First = c.N
@@ -223,6 +253,9 @@ func (v *verifier) line(where string, line []byte, whole bool, n uint64, hash st
 		v.problem("%s: line %d is not bound to the line before it: that was changed, or lines between are missing", where, c.N)
 	case c.N != r.Last+1 && c.Act != actDamaged:
 		v.problem("%s: line %d comes after line %d", where, c.N, r.Last)
+	}
+	if c.Act == actInterrupted {
+		v.note("%s: the writer before had ended in the middle of a line", where)
 	}
 	if c.Act == actDamaged {
 		v.problem("%s: the daemon found the log damaged", where)
@@ -239,4 +272,16 @@ func (v *verifier) line(where string, line []byte, whole bool, n uint64, hash st
 	if c.N == n && v.hash != hash {
 		v.problem("%s: line %d is not the one that the head says", where, c.N)
 	}
+}
+
+// explain takes the line after one that is not whole: it says that its writer was interrupted, or else that is a problem.
+func (v *verifier) explain(c chained, whole bool) {
+	if v.torn == nil {
+		return
+	}
+	if !whole || c.Act != actInterrupted || c.Torn != v.torn.hash || c.Prev != v.hash || c.N != v.report.Last+1 {
+		v.problem("%s: the line is not whole", v.torn.where)
+		v.hash = v.torn.hash
+	}
+	v.torn = nil
 }

@@ -150,7 +150,7 @@ func (x *exposure) run(ctx context.Context) error {
 		return stateError(err)
 	}
 	defer unlock()
-	audit, err := openChained(x.m.dir.Path(), daemonAuditFile)
+	audit, err := openChained(x.m.dir, daemonAuditFile)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,12 @@ func openExistingStore(ctx context.Context, o KeyStoreOptions) (*control.Store, 
 			return nil, errorf(CodeConfig, "store", "start `culvert relay` first, or give its --state-dir or --db", "find the relay's store: %w", err)
 		}
 	}
-	return openStore(ctx, o.StateDir, o.DB)
+	dir, err := openDir(o.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return openStore(ctx, dir, o.DB)
 }
 
 func keyRow(k control.Key) KeyRow {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -73,7 +74,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, o.StateDir, o.DB)
+	store, err := openStore(ctx, dir, o.DB)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	audit, err := openAudit(dir.Path())
+	audit, err := openAudit(dir)
 	if err != nil {
 		return err
 	}
@@ -363,9 +364,15 @@ func isLoopbackHost(host string) bool {
 }
 
 // openStore opens the control plane's store; an empty dsn is the file in the state directory.
-func openStore(ctx context.Context, stateDir, dsn string) (*control.Store, error) {
+func openStore(ctx context.Context, dir *config.Dir, dsn string) (*control.Store, error) {
 	if dsn == "" {
-		dsn = "sqlite:" + filepath.Join(stateDir, relayDBFile)
+		// Made here it is the directory's owner's, also where the superuser is first.
+		f, err := dir.OpenFile(relayDBFile, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return nil, stateError(err)
+		}
+		_ = f.Close() // nothing was written
+		dsn = "sqlite:" + dir.File(relayDBFile)
 	}
 	if u, err := url.Parse(dsn); err == nil && strings.HasPrefix(u.Scheme, "postgres") {
 		if _, secret := u.User.Password(); secret || u.Query().Has("password") {

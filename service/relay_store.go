@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"time"
 
+	"culvert/config"
 	"culvert/sbrp/control"
 )
 
@@ -82,7 +83,7 @@ func Restore(ctx context.Context, o KeyStoreOptions, file string) (RestoreResult
 		return RestoreResult{}, err
 	}
 	defer dir.Close()
-	store, err := openStore(ctx, o.StateDir, o.DB)
+	store, err := openStore(ctx, dir, o.DB)
 	if err != nil {
 		return RestoreResult{}, err
 	}
@@ -92,7 +93,10 @@ func Restore(ctx context.Context, o KeyStoreOptions, file string) (RestoreResult
 		r, err = store.Restore(ctx, file)
 		return []any{"file", file, "keys", r.Keys, "devices", r.Devices, "daemons", r.Daemons}, err
 	})
+	_, loose := errors.AsType[*config.PermissionError](err)
 	switch {
+	case loose:
+		return RestoreResult{}, &Error{Code: CodeConfig, Name: "restore", Err: err} // it says the mend
 	case errors.Is(err, control.ErrNoFile):
 		return RestoreResult{}, errorf(CodeUsage, "restore", "pg_restore puts back what pg_dump has copied", "%w", err)
 	case errors.Is(err, control.ErrNoBackup), errors.Is(err, fs.ErrNotExist):

@@ -2,6 +2,7 @@ package service
 
 import (
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -81,7 +82,7 @@ func TestCheckRelayURL(t *testing.T) {
 // A password in --db would stand in every list of processes.
 func TestStorePassword(t *testing.T) {
 	for _, dsn := range []string{"postgres://app:geheim@127.0.0.1:1/db", "postgresql:///db?host=/tmp&password=geheim"} {
-		_, err := openStore(t.Context(), t.TempDir(), dsn)
+		_, err := openStore(t.Context(), testDir(t, filepath.Join(t.TempDir(), "state")), dsn)
 		if CodeOf(err) != CodeUsage || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: %v", dsn, err)
 		}

@@ -38,9 +38,10 @@ func (a *app) apiKey(ctx context.Context, flag string) (string, error) {
 	return key, nil
 }
 
-// readKeyFile returns what is in the file, without the white space around it.
+// readKeyFile returns what is in the file, without the white space around it. One that
+// other users can read is refused.
 func readKeyFile(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := config.OpenSecretFile(path)
 	if err != nil {
 		return "", keyFileError(err)
 	}
@@ -53,8 +54,43 @@ func readKeyFile(path string) (string, error) {
 }
 
 func keyFileError(err error) error {
-	return &service.Error{
-		Code: service.CodeConfig, Name: "key_file", Err: err,
-		Mend: "give the file that `culvert relay key create` was written to",
+	e := &service.Error{Code: service.CodeConfig, Name: "key_file", Err: err}
+	if _, says := errors.AsType[*config.PermissionError](err); !says {
+		e.Mend = "give the file that `culvert relay key create --out` has written"
+	}
+	return e
+}
+
+// keyFile is a new file for a key; nil: there is none.
+type keyFile struct{ f *os.File }
+
+// newKeyFile makes the file before there is a key that could be lost.
+func newKeyFile(path string) (*keyFile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := config.NewSecretFile(path)
+	if err != nil {
+		return nil, &service.Error{Code: service.CodeConfig, Name: "key_file", Err: err, Mend: "give --out a file that is not there yet, in a directory that you may write"}
+	}
+	return &keyFile{f}, nil
+}
+
+// write writes the key and closes the file.
+func (k *keyFile) write(key string) error {
+	f := k.f
+	k.f = nil
+	_, err := f.WriteString(key + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// discard removes a file that no key was written to.
+func (k *keyFile) discard() {
+	if k != nil && k.f != nil {
+		_ = k.f.Close()           // it is empty
+		_ = os.Remove(k.f.Name()) // best effort: it is empty
 	}
 }

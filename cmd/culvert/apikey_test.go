@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -43,6 +44,7 @@ func TestAPIKey(t *testing.T) {
 		{name: "two lines", flag: file("lines", secret+"\n"+secret), code: 2},
 		{name: "no file", flag: filepath.Join(dir, "none"), code: 10},
 		{name: "directory", flag: dir, code: 10},
+		{name: "a file that others can read", flag: loose(t, good), code: 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newTestRun(t)
@@ -62,6 +64,25 @@ func TestAPIKey(t *testing.T) {
 			wantNoSecret(t, r)
 		})
 	}
+}
+
+// loose returns a copy of a file, where there are modes one that other users can read.
+func loose(t *testing.T, path string) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		return filepath.Dir(path) // what others can read is tested where the access lists are
+	}
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path+".loose", b, 0o600)
+	}
+	if err == nil {
+		err = os.Chmod(path+".loose", 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path + ".loose"
 }
 
 // TestNoSecretShown has the ways in which a secret could reach the screen.

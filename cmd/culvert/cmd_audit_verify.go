@@ -32,6 +32,9 @@ the head that is printed on another machine and give it later with --head.`,
 		if err == nil || len(r.Problems) > 0 {
 			a.print.object(r)
 		}
+		for _, n := range r.Notes {
+			a.print.note("%s", n)
+		}
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 
 func newRelayKeyCmd(a *app) *cobra.Command {
 	return newGroupCmd("key", "API keys, with which machines are enrolled",
-		`  culvert relay key create --scope daemon,client --name office > office.key
+		`  culvert relay key create --scope daemon,client --name office --out office.key
   culvert relay key list`,
 		newRelayKeyCreateCmd(a), newRelayKeyListCmd(a), newRelayKeyRevokeCmd(a))
 }

@@ -7,12 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"culvert/config/private"
 )
 
 // ErrNoFile is a store in PostgreSQL, whose own tools back it up and restore it.
 var ErrNoFile = errors.New("this store is a PostgreSQL database")
 
-// Backup writes the store, as it is at one moment, to a new file of mode 0600. Servers
+// Backup writes the store, as it is at one moment, to a new file that only
+// its owner can read. Servers
 // may go on using the store meanwhile. The file holds the signing keys: whoever has it
 // can mint tokens. It blocks on the disk; a file that is there already is an error that
 // is fs.ErrExist.
@@ -33,8 +36,8 @@ func (s *Store) backup(ctx context.Context, path string) error {
 		}
 		return err
 	}
-	// Under another name until it is whole; CreateTemp makes it 0600.
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	// Under another name until it is whole.
+	f, err := private.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"culvert/config/private"
 )
 
 // Restored counts what a store holds after Restore.
@@ -35,7 +37,7 @@ func (s *Store) restore(ctx context.Context, path string) (Restored, error) {
 	if !s.dialect.isFile {
 		return Restored{}, ErrNoFile
 	}
-	dir, err := os.MkdirTemp("", "culvert-restore-") // 0700
+	dir, err := private.MkdirTemp("culvert-restore-")
 	if err != nil {
 		return Restored{}, err
 	}
@@ -61,12 +63,12 @@ func (s *Store) restore(ctx context.Context, path string) (Restored, error) {
 }
 
 func copyFile(from, to string) error {
-	in, err := os.Open(from)
+	in, err := private.Open(from, private.Secret) // else others know the keys in it, or have put theirs into it
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, err := private.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"culvert/config/private"
 )
 
 const (
@@ -57,24 +58,13 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 
 // secureFile makes the file if it is not there, and refuses one that others can
 // read: it holds the keys that sign tokens. SQLite gives its -wal and -shm files the
-// same mode.
+// same mode; on Windows they have the directory's access list.
 func secureFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := private.OpenFile(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file", path)
-	}
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return fmt.Errorf("%s may be read or written by others (mode %04o) and holds signing keys; run: chmod 600 %s", path, mode, path)
-	}
-	return nil
+	return f.Close()
 }
 
 func (s *Store) openFile(ctx context.Context, path string) error {

@@ -2,11 +2,11 @@ package osservice
 
 import (
 	"fmt"
-	"os"
+	"runtime"
 
 	"golang.org/x/sys/windows"
 
-	"runtime"
+	"culvert/config/private"
 )
 
 const platform = "windows-service"
@@ -32,26 +32,10 @@ func (s Spec) withAccount() (Spec, error) {
 // makeStateDir makes the state directory, which only the service's account, the system and
 // administrators can open. The account is there once the service is installed.
 func (s Spec) makeStateDir() error {
-	if err := os.MkdirAll(s.StateDir, 0o700); err != nil {
+	if err := private.MkdirAll(s.StateDir); err != nil {
 		return denied("make the state directory", err)
 	}
-	sid, _, _, err := windows.LookupSID("", s.RunAs)
-	if err != nil {
-		return failure("user", "", "look up %s: %w", s.RunAs, err)
-	}
-	// Protected: nothing is inherited. Full access, for what is inside too.
-	sddl := fmt.Sprintf("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;%s)", sid)
-	sd, err := windows.SecurityDescriptorFromString(sddl)
-	if err != nil {
-		return failure("state_dir", "", "make an access list: %w", err)
-	}
-	dacl, _, err := sd.DACL()
-	if err != nil {
-		return failure("state_dir", "", "make an access list: %w", err)
-	}
-	err = windows.SetNamedSecurityInfo(s.StateDir, windows.SE_FILE_OBJECT,
-		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
-	if err != nil {
+	if err := private.Leave(s.StateDir, s.RunAs); err != nil {
 		return denied("protect the state directory", err)
 	}
 	return nil
