@@ -133,7 +133,11 @@ func (s *Server) welcome(ctx context.Context, carrier Carrier, h Hello, adm Admi
 		}
 		return nil, nil, err
 	}
-	att, err := l.attach(attempt, carrier, h.Received*boolUint(w.Resumed), h.Limit)
+	limit := h.Limit
+	if !w.Resumed && !h.LinkID.IsZero() {
+		limit = 0 // clients have told the lost link's here; the first ACK tells that of the new one
+	}
+	att, err := l.attach(attempt, carrier, h.Received*boolUint(w.Resumed), limit)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -25,8 +25,10 @@ func (c *Client) handshake(ctx context.Context, carrier Carrier) (*link, *attach
 	var attempt uint64
 	if l != nil {
 		var err error
-		if attempt, hello.Received, hello.Limit, err = l.begin(); err != nil {
-			l, hello.Received, hello.Limit = nil, 0, uint64(c.limits.windowMin) // it has ended
+		// The limit stays that of a new link: a daemon that does not have this one any more might take its limit for the
+		// new one's. A daemon that has it keeps what it knew, and the first ACK tells more.
+		if attempt, hello.Received, _, err = l.begin(); err != nil {
+			l, hello.Received = nil, 0 // it has ended
 		} else {
 			hello.LinkID = l.id
 			defer l.fallBack()

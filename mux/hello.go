@@ -33,7 +33,7 @@ type Hello struct {
 	LinkID     LinkID   // link to resume, or zero
 	Attempt    uint64   // counts the client's carriers, so that a late HELLO cannot displace a newer one
 	Received   uint64   // what the client has received of that link
-	Limit      uint64   // how far the daemon may send
+	Limit      uint64   // how far the daemon may send on a new link
 	HoldTime   time.Duration
 	Pairing    []byte   // proof of a pairing code, or nil
 	Transcript [32]byte // of the carrier it came on

@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -251,11 +252,27 @@ func TestRestartedDaemon(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	pair, errs := w.connect(nil)
 	old := w.open()
-	mustWrite(t, old, "x")
-	mustRead(t, old, "x")
+	bulk := strings.Repeat("much more than the first window ", 64<<10) // 2 MiB
+	echo := func(s *Stream) {
+		t.Helper()
+		wrote := make(chan error, 1)
+		go func() { _, err := s.Write([]byte(bulk)); wrote <- err }()
+		got := make([]byte, len(bulk))
+		_, err := io.ReadFull(s, got)
+		if err = errors.Join(<-wrote, err); err != nil || string(got) != bulk {
+			t.Fatalf("an echo of %d bytes: %v", len(bulk), err)
+		}
+	}
+	echo(old)
 	pair.Cut(muxtest.ErrCut)
 	<-errs
-	reborn := newWorld(t, worldOptions{})
+	var limit atomic.Uint64
+	reborn := newWorld(t, worldOptions{server: func(c *ServerConfig) {
+		c.Admit = func(_ context.Context, h Hello) (Admission, error) {
+			limit.Store(h.Limit)
+			return Admission{}, nil
+		}
+	}})
 	second := muxtest.NewPair(nil)
 	w.done.Go(func() { _ = reborn.server.Serve(w.ctx, second.B) })
 	w.done.Go(func() { _ = w.client.Serve(w.ctx, second.A) })
@@ -263,12 +280,50 @@ func TestRestartedDaemon(t *testing.T) {
 	if end, ok := errors.AsType[*LinkError](err); !ok || end.Code != CodeUnknown {
 		t.Errorf("old stream: %v, want that the daemon does not know the link", err)
 	}
-	s := w.open()
-	mustWrite(t, s, "new")
-	mustRead(t, s, "new")
+	// What the daemon sends keeps to the new link's window, whatever the old one's was.
+	echo(w.open())
+	if got := limit.Load(); got != DefaultWindowMin {
+		t.Errorf("HELLO allows %d bytes, want the first window of a new link", got)
+	}
 	if got := w.kinds(); !slices.Equal(got, []EventKind{EventConnected, EventHeld, EventLost, EventConnected}) {
 		t.Errorf("events %v", got)
 	}
+}
+
+// A client whose link the daemon does not have has maybe told that link's limit: the new link's
+// comes with the first ACK.
+func TestLimitOfLostLink(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	_, sign := testKey(1)
+	for _, named := range []LinkID{{}, {1}} {
+		r, pair := rawHello(t, w, Hello{Key: w.key, LinkID: named, Attempt: 1, Limit: 1 << 40}, sign, nil)
+		wel, err := parseWelcome(r.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := uint64(1 << 40)
+		if !named.IsZero() {
+			want = 0
+		}
+		if got := w.peerLimit(wel.LinkID); got != want {
+			t.Errorf("link %v named in HELLO: the daemon may send up to %d, want %d", named, got, want)
+		}
+		_ = pair.A.Close("done")
+	}
+}
+
+// peerLimit waits until the daemon has put a link's first carrier into use, and says how far it may send.
+func (w *world) peerLimit(id LinkID) uint64 {
+	w.server.mu.Lock()
+	l := w.server.links[id]
+	w.server.mu.Unlock()
+	l.mu.Lock()
+	attached := l.attached
+	l.mu.Unlock()
+	<-attached
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.peerLimit
 }
 
 func TestPairingProofs(t *testing.T) {
