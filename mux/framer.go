@@ -51,6 +51,7 @@ type framer struct {
 	out  []byte         // bytes of hdr to hand to yamux
 	in   []byte         // what the link gave and nobody has taken yet
 	want int            // size of the body to wait for, before yamux sees the frame
+	to   *Stream        // whose body it is
 	part *messageBuffer // its beginning, if it came in pieces
 	body []byte         // what is left of the body to hand to yamux: of in or part
 	skip int            // bytes of a body to drop

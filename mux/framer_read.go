@@ -17,10 +17,7 @@ func (f *framer) Read(p []byte) (int, error) {
 			return n, nil
 		case f.want == 0 && len(f.body) > 0:
 			n := copy(p, f.body)
-			if f.body = f.body[n:]; len(f.body) == 0 && f.part != nil {
-				f.part.put()
-				f.part = nil
-			}
+			f.drop(n)
 			return n, nil
 		case f.skip > 0 && len(f.in) > 0:
 			n := min(f.skip, len(f.in))
@@ -52,6 +49,7 @@ func (f *framer) Read(p []byte) (int, error) {
 func (f *framer) collect() {
 	if f.part == nil && len(f.in) >= f.want {
 		f.body, f.in, f.want = f.in[:f.want], f.in[f.want:], 0
+		f.deliver()
 		return
 	}
 	if f.part == nil {
@@ -63,6 +61,7 @@ func (f *framer) collect() {
 	f.in = f.in[n:]
 	if len(f.body) == f.want {
 		f.want = 0
+		f.deliver()
 	}
 }
 
@@ -141,6 +140,6 @@ func (f *framer) inbound() error {
 			f.retire(s)
 		}
 	}
-	f.out, f.want = h[:], size
+	f.out, f.want, f.to = h[:], size, s
 	return nil
 }

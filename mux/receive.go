@@ -142,11 +142,11 @@ func (l *link) onAck(att *attachment, received, limit uint64) error {
 	if received > l.maxSent {
 		return protocolError("acknowledged up to %d, sent up to %d", received, l.maxSent)
 	}
+	l.peerLimit = max(l.peerLimit, limit) // first: more may wait then
 	if received > l.buf.start {
 		l.acknowledge(received)
 		l.progress(att)
 	}
-	l.peerLimit = max(l.peerLimit, limit)
 	return nil
 }
 

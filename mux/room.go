@@ -6,7 +6,8 @@ const smallWrite = 2 << 10
 // waiter is one writer that waits for room.
 type waiter struct {
 	ch     chan struct{} // 1: it may be its turn
-	queued bool          // guarded by the link's mu
+	queued bool          // guarded by the link's mu, as is need
+	need   int           // bytes that it wants room for
 }
 
 func newWaiter() *waiter { return &waiter{ch: make(chan struct{}, 1)} }
@@ -38,13 +39,12 @@ func (q *roomQueue) remove(w *waiter) {
 	}
 }
 
-// wake tells the first of each queue to look again.
+// wakeWriters tells the first of each queue to look again, unless it would find that too much is waiting still. mu is held.
 func (l *link) wakeWriters() {
-	if len(l.small.list) > 0 {
-		signal(l.small.list[0].ch)
-	}
-	if len(l.bulk.list) > 0 {
-		signal(l.bulk.list[0].ch)
+	for _, q := range []*roomQueue{&l.small, &l.bulk} {
+		if len(q.list) > 0 && (l.closing != nil || l.unsentRoom(q.list[0].need)) {
+			signal(q.list[0].ch)
+		}
 	}
 }
 
@@ -77,6 +77,7 @@ func (l *link) reserve(w *waiter, n int, cancel, deadline <-chan struct{}) error
 				return nil
 			}
 		}
+		w.need = n
 		q.add(w)
 		if !l.busy && l.sendable() {
 			signal(l.kick) // appendData may have left something to wait for more
@@ -113,15 +114,35 @@ func (l *link) giveUp(q *roomQueue, w *waiter) {
 	l.mu.Unlock()
 }
 
-// roomFor tells whether n bytes more may wait. If only memory is missing, victim may be a held link to end for it. mu is
-// held.
-func (l *link) roomFor(n int) (ok bool, victim *link) {
+// unsentMax gives how many bytes of bulk may wait before the carrier: a quarter of what may be in flight. mu is held.
+func (l *link) unsentMax() int {
+	return min(max(int(l.peerLimit-l.buf.start)/4, leastUnsent), maxUnsent)
+}
+
+// unsentRoom tells whether n bytes more may wait before the carrier. mu is held.
+func (l *link) unsentRoom(n int) bool {
 	pending := int(l.buf.end-l.sent) + l.reserved
-	unsent := min(max(int(l.peerLimit-l.buf.start)/4, leastUnsent), maxUnsent) // a quarter of what may be in flight
+	unsent := l.unsentMax()
 	if n <= smallWrite {
 		unsent += unsent / 2 // a keystroke need not wait for bulk to drain
 	}
-	if pending > 0 && pending+n > unsent {
+	return pending == 0 || pending+n <= unsent
+}
+
+// turn gives one stream's turn in bytes: on a path on which it takes no time, what fills a message.
+func (l *link) turn() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unsentMax() < maxUnsent {
+		return smallTurn
+	}
+	return largeTurn
+}
+
+// roomFor tells whether n bytes more may wait. If only memory is missing, victim may be a held link to end for it. mu is
+// held.
+func (l *link) roomFor(n int) (ok bool, victim *link) {
+	if !l.unsentRoom(n) {
 		return false, nil
 	}
 	kept := int(l.buf.end-l.buf.start) + l.reserved

@@ -29,6 +29,8 @@ type Stream struct {
 	aborted   chan struct{} // closed when the stream is reset
 	closing   chan struct{} // closed by Close or CloseWrite
 
+	direct direct
+
 	writing       sync.Mutex // one Write at a time
 	writeDeadline deadline
 
@@ -73,6 +75,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	}
 	n, err := s.ys.Read(p)
 	if n > 0 {
+		s.direct.read(n)
 		s.f.consumed(s, n)
 	}
 	if err == nil {
@@ -82,10 +85,18 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return n, s.readError(err)
 }
 
-// WaitRead blocks until Read would not, and takes nothing: who waits so needs no buffer meanwhile. Its errors are Read's.
-func (s *Stream) WaitRead() error {
+// WaitRead blocks until Read would not: who waits so needs no buffer meanwhile. Its errors are Read's.
+//
+// What comes while it blocks goes to take, if that is not nil, and not to Read: take is called with it in the goroutine that
+// reads the link, must not block, and returns how much it has taken; p is only good until then. What it leaves is for Read.
+// take is not called any more when WaitRead has returned. WaitRead and Read are not called at the same time.
+func (s *Stream) WaitRead(take func(p []byte) int) error {
 	if err := s.ended(); err != nil {
 		return err
+	}
+	if take != nil {
+		s.direct.open(take)
+		defer s.direct.shut()
 	}
 	if _, err := s.ys.Read(nil); err != nil {
 		return s.readError(err)
@@ -172,7 +183,8 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for len(p) > 0 {
-		part, err := s.writePart(p[:min(len(p), maxFrameBody)], len(p) > maxFrameBody)
+		turn := s.f.l.turn()
+		part, err := s.writePart(p[:min(len(p), turn)], len(p) > turn)
 		n += part
 		p = p[part:]
 		if err != nil {

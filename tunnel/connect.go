@@ -85,11 +85,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // WaitRead waits for the answer, then as the stream's does.
-func (c *Conn) WaitRead() error {
+func (c *Conn) WaitRead(take func(p []byte) int) error {
 	if err := c.Answer(); err != nil {
 		return err
 	}
-	return c.Stream.WaitRead()
+	return c.Stream.WaitRead(take)
 }
 
 // Connect asks for a connection to target and waits until the daemon says that

@@ -148,10 +148,22 @@ func copyBytes(dst io.Writer, src io.Reader, n counter) (rerr, werr error) {
 	}
 }
 
-// copyLent is copyBytes for a source that needs no buffer while it waits.
+// tryWriter is a writer that can also write only what is possible at once.
+type tryWriter interface{ tryWrite(p []byte) int }
+
+// copyLent is copyBytes for a source that needs no buffer while it waits. What
+// comes then goes straight to dst, if that can be done without waiting.
 func copyLent(dst io.Writer, src lender, n counter) (rerr, werr error) {
+	var take func(p []byte) int
+	if w, ok := dst.(tryWriter); ok {
+		take = func(p []byte) int {
+			w := w.tryWrite(p)
+			n.Add(int64(w))
+			return w
+		}
+	}
 	for {
-		buf, r, err := src.read()
+		buf, r, err := src.read(take)
 		if r > 0 {
 			werr = writeAll(dst, buf[:r], n)
 		}

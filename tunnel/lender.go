@@ -7,7 +7,9 @@ import "io"
 type lender interface {
 	// read blocks for the next bytes, which are buf[:n]; buf is not nil if n > 0
 	// and is given back to bigBuffers by the caller. An error may come with bytes.
-	read() (buf *[bigBuffer]byte, n int, err error)
+	// While it blocks, bytes may go to take instead, if that is not nil: see
+	// mux.Stream.WaitRead.
+	read(take func(p []byte) int) (buf *[bigBuffer]byte, n int, err error)
 }
 
 // lenderOf returns src as a lender, nil if it cannot be one.
@@ -21,13 +23,13 @@ func lenderOf(src io.Reader) lender {
 // waitReader is a *mux.Stream or a *Conn.
 type waitReader interface {
 	io.Reader
-	WaitRead() error
+	WaitRead(take func(p []byte) int) error
 }
 
 type streamLender struct{ src waitReader }
 
-func (l streamLender) read() (*[bigBuffer]byte, int, error) {
-	if err := l.src.WaitRead(); err != nil {
+func (l streamLender) read(take func(p []byte) int) (*[bigBuffer]byte, int, error) {
+	if err := l.src.WaitRead(take); err != nil {
 		return nil, 0, err
 	}
 	buf := bigBuffers.Get().(*[bigBuffer]byte)

@@ -50,7 +50,7 @@ type rawLender struct {
 	err error
 }
 
-func (l *rawLender) read() (*[bigBuffer]byte, int, error) {
+func (l *rawLender) read(func(p []byte) int) (*[bigBuffer]byte, int, error) {
 	l.buf, l.n, l.err = nil, 0, nil
 	if err := l.rc.Read(l.attempt); err != nil {
 		return nil, 0, err
@@ -87,9 +87,10 @@ type rawWriter struct {
 	rc      syscall.RawConn
 	attempt func(fd uintptr) bool // try, made once
 
-	p   []byte
-	n   int
-	err error
+	p    []byte
+	n    int
+	once bool // do not wait
+	err  error
 }
 
 // socketWriter returns a faster writer to the same socket, or dst itself.
@@ -114,14 +115,22 @@ func (w *rawWriter) Write(p []byte) (int, error) {
 	return w.n, err
 }
 
-// try writes what the socket takes; false means that there is more.
+// tryWrite writes what the socket takes at once. An error is the next Write's.
+func (w *rawWriter) tryWrite(p []byte) int {
+	w.p, w.n, w.err, w.once = p, 0, nil, true
+	_ = w.rc.Write(w.attempt)
+	w.p, w.once = nil, false
+	return w.n
+}
+
+// try writes what the socket takes; false means that there is more to wait for.
 func (w *rawWriter) try(fd uintptr) bool {
 	for w.n < len(w.p) {
 		n, err := writeNow(fd, w.p[w.n:])
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
-			return false
+			return w.once
 		case err != nil:
 			w.err = os.NewSyscallError("write", err)
 			return true

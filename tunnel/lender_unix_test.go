@@ -41,17 +41,22 @@ func TestRawWriterAndLender(t *testing.T) {
 	for i := 0; i < len(data); i += 8 {
 		copy(data[i:], bytes.Repeat([]byte{byte(rand.Uint32())}, 8))
 	}
+	w := socketWriter(tcpSocket{a})
+	begun := w.(tryWriter).tryWrite(data) // nobody reads yet
+	if begun == 0 || begun == len(data) {
+		t.Fatalf("%d bytes of %d written without waiting", begun, len(data))
+	}
 	wrote := make(chan error, 1)
 	go func() {
-		n, err := socketWriter(tcpSocket{a}).Write(data)
-		if err == nil && n != len(data) {
+		n, err := w.Write(data[begun:])
+		if err == nil && begun+n != len(data) {
 			err = io.ErrShortWrite
 		}
 		wrote <- errors.Join(err, a.CloseWrite())
 	}()
 	l, sum, total := lenderOf(tcpSocket{b}), sha256.New(), 0
 	for {
-		buf, n, err := l.read()
+		buf, n, err := l.read(nil)
 		if n > 0 {
 			sum.Write(buf[:n])
 			total += n
@@ -76,20 +81,20 @@ func TestRawWriterAndLender(t *testing.T) {
 func TestRawErrors(t *testing.T) {
 	a, b := bothEnds(t)
 	_ = b.SetReadDeadline(time.Now().Add(time.Millisecond))
-	if _, _, err := lenderOf(tcpSocket{b}).read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, _, err := lenderOf(tcpSocket{b}).read(nil); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read with a deadline: %v", err)
 	}
 	_ = b.SetReadDeadline(time.Time{})
 	l, w := lenderOf(tcpSocket{b}), socketWriter(tcpSocket{b})
 	_ = tcpSocket{a}.Reset()
-	if buf, n, err := l.read(); err == nil || err == io.EOF || n != 0 || buf != nil {
+	if buf, n, err := l.read(nil); err == nil || err == io.EOF || n != 0 || buf != nil {
 		t.Errorf("read of a reset socket: %d, %v", n, err)
 	}
 	if _, err := w.Write([]byte("x")); err == nil {
 		t.Error("write to a reset socket succeeds")
 	}
 	_ = b.Close()
-	if _, _, err := l.read(); !errors.Is(err, net.ErrClosed) {
+	if _, _, err := l.read(nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("read of a closed socket: %v", err)
 	}
 	if _, err := w.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
