@@ -35,7 +35,7 @@ const (
 	leastUnsent      = 32 << 10     // the same, on a slow path
 	maxPeerFrame     = 64 << 10     // the largest that a peer may make its turn: a frame is kept until all of it is there
 	smallTurn        = 32<<10 - 128 // one stream's turn in bytes, and so a frame's body: small enough to interleave; two fill a message
-	largeTurn        = 64<<10 - 512 // the same, on a fast path: one fills a message
+	largeTurn        = 64<<10 - 256 // the same, on a fast path: one fills a message
 
 	DefaultStreamWindow = 24 << 20 // the most that one stalled stream can hold in the receiver, if the link was that fast; half of it in flight is not stopped: 120 MB/s at 100 ms
 	acceptBacklog       = 1024     // streams that the peer has opened and nobody has accepted yet; more are reset
