@@ -17,7 +17,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wind
 # The packages that prove rules of the protocol.
 SUITES = ./sbrp/... ./config ./service
 
-.PHONY: all build demo test test-fast race conformance check static fmt vet fix-check lint cross fuzz bench load man install release-snapshot test-service
+.PHONY: all build demo test test-fast race conformance check static fmt vet fix-check lint cross fuzz bench load man install release-snapshot released test-service
 
 all: build vet test-fast
 
@@ -88,6 +88,9 @@ install:
 
 release-snapshot: ## packages (deb, rpm, apk), archives and checksums of this commit, in dist; works offline
 	$(GO) -C .packaging run . $(RELEASEFLAGS)
+
+released: ## keeps what VERSION=v1.2.0 leaves behind on people's machines, for TestReleased: before it is tagged
+	$(GO) test ./cmd/culvert -count=1 -run '^TestReleased$$' -release "$(VERSION)"
 
 test-service: ## the package on a real systemd in a container; names what it left out where there can be none
 	.packaging/test-service.sh
