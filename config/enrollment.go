@@ -36,7 +36,7 @@ func (d *Dir) Enrollment() (Enrollment, error) {
 	}
 	e, err := parseEnrollment(data)
 	if err != nil {
-		return Enrollment{}, fmt.Errorf("read %s: %w: run `culvert login` again", d.File(enrollmentFile), err)
+		return Enrollment{}, fmt.Errorf("read %s: %w: run `culvert login` again, or the newer culvert that wrote it", d.File(enrollmentFile), err)
 	}
 	return e, nil
 }

@@ -148,7 +148,7 @@ func (l *loader) mapping(node ast.Node, what string, fields []field) {
 		if near := nearest(p.key.Text, keys); near != "" {
 			l.failAt(p.key, fmt.Sprintf("unknown key %s: did you mean %q?", clip(p.key.Text), near))
 		} else {
-			l.failAt(p.key, fmt.Sprintf("unknown key %s: the keys of %s are %s", clip(p.key.Text), what, strings.Join(keys, ", ")))
+			l.failAt(p.key, fmt.Sprintf("unknown key %s: the keys of %s are %s; a newer culvert may have more", clip(p.key.Text), what, strings.Join(keys, ", ")))
 		}
 	}
 }

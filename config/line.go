@@ -112,7 +112,7 @@ func attrs(words []word, known ...string) (map[string]word, error) {
 			if near := nearest(key, known); near != "" {
 				return nil, problem(w.col, "unknown key %s: did you mean %q?", clip(key), near)
 			}
-			return nil, problem(w.col, "unknown key %s: the keys are %s", clip(key), strings.Join(known, ", "))
+			return nil, problem(w.col, "unknown key %s: the keys are %s; a newer culvert may have more", clip(key), strings.Join(known, ", "))
 		}
 		if _, twice := out[key]; twice {
 			return nil, problem(w.col, "key %q stands twice", key)

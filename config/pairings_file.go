@@ -36,7 +36,7 @@ type usedJSON struct {
 func parsePairings(data []byte) (pairings, error) {
 	var file pairingsJSON
 	if err := decodeStrict(data, &file); err != nil {
-		return pairings{}, errors.New("not the expected JSON") // the cause might quote a secret
+		return pairings{}, errors.New("not the expected JSON, or that of a newer culvert") // the cause might quote a secret
 	}
 	var all pairings
 	for i, j := range file.Pending {

@@ -122,8 +122,19 @@ func appendHello(b []byte, h Hello, sign func([]byte) []byte) ([]byte, error) {
 	return append(b, body...), nil
 }
 
-// parseHello takes the body of a HELLO record that came on a carrier with this transcript. In this order: size, JSON,
-// version, key, signature, all other fields. What it returns is signed by its key. An error is a *RefusedError.
+// versionOf reads the one field that HELLO and WELCOME have in every version; 0: it is not there.
+func versionOf(body []byte) int {
+	var j struct {
+		Version int `json:"version"`
+	}
+	if json.Unmarshal(body, &j) != nil {
+		return 0
+	}
+	return j.Version
+}
+
+// parseHello takes the body of a HELLO record that came on a carrier with this transcript. In this order: size, version,
+// JSON, key, signature, all other fields. What it returns is signed by its key. An error is a *RefusedError.
 func parseHello(b []byte, transcript [32]byte, verify verifier) (Hello, error) {
 	refuse := func(code Refusal, format string, args ...any) (Hello, error) {
 		return Hello{}, &RefusedError{Code: code, Text: fmt.Sprintf(format, args...)}
@@ -132,12 +143,13 @@ func parseHello(b []byte, transcript [32]byte, verify verifier) (Hello, error) {
 		return refuse(RefuseInvalid, "HELLO of %d bytes", len(b))
 	}
 	sig, body := b[:signatureSize], b[signatureSize:]
-	var j helloJSON
-	if err := json.Unmarshal(body, &j); err != nil {
-		return refuse(RefuseInvalid, "HELLO is not the JSON it should be")
+	// Before all else: in another version the other fields may be others.
+	if v := versionOf(body); v != 0 && v != protocolVersion {
+		return refuse(RefuseVersion, "the daemon speaks link version %d, the client %d: update the older one", protocolVersion, v)
 	}
-	if j.Version != protocolVersion {
-		return refuse(RefuseVersion, "the daemon speaks link version %d, the client %d: update the older one", protocolVersion, j.Version)
+	var j helloJSON
+	if err := json.Unmarshal(body, &j); err != nil || j.Version != protocolVersion {
+		return refuse(RefuseInvalid, "HELLO is not the JSON it should be")
 	}
 	if len(j.Key) != ed25519.PublicKeySize || !verify(j.Key, helloMessage(transcript, body), sig) {
 		return refuse(RefuseInvalid, "the signature of HELLO is wrong")
@@ -179,17 +191,20 @@ func appendWelcome(b []byte, w Welcome, limit int) (msg []byte, left int, err er
 	}
 }
 
-// parseWelcome takes the body of a WELCOME record.
+// parseWelcome takes the body of a WELCOME record. One of another version is a *RefusedError, as if the daemon had said so.
 func parseWelcome(b []byte) (Welcome, error) {
 	if len(b) > maxWelcome {
 		return Welcome{}, protocolError("WELCOME of %d bytes, at most %d", len(b), maxWelcome)
+	}
+	if v := versionOf(b); v != 0 && v != protocolVersion {
+		return Welcome{}, &RefusedError{Code: RefuseVersion, Text: fmt.Sprintf("the client speaks link version %d, the daemon %d: update the older one", protocolVersion, v)}
 	}
 	var j welcomeJSON
 	if err := json.Unmarshal(b, &j); err != nil {
 		return Welcome{}, protocolError("WELCOME is not the JSON it should be: %v", err)
 	}
 	if j.Version != protocolVersion {
-		return Welcome{}, protocolError("WELCOME of version %d", j.Version)
+		return Welcome{}, protocolError("WELCOME without a version")
 	}
 	if !plainText(j.Program) || len(j.Pairing) > maxPairing || j.Hold < 0 || j.Hold > maxHoldTime.Milliseconds() || j.Link.IsZero() {
 		return Welcome{}, protocolError("WELCOME has a field out of its bounds")

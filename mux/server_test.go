@@ -411,7 +411,8 @@ func TestWelcomeIsChecked(t *testing.T) {
 		return "\x02" + string(b)
 	}
 	for name, body := range map[string]string{
-		"version":       with("version", 2),
+		"no version":    with("version", 0),
+		"odd version":   with("version", "1"),
 		"no link":       with("link", strings.Repeat("0", 32)),
 		"short link":    with("link", "00"),
 		"not asked for": with("resumed", true),

@@ -149,6 +149,21 @@ func TestStatusProblems(t *testing.T) {
 	}
 }
 
+// A process of a later version tells more, and in words that are new; one of an earlier version
+// tells less. Both are shown.
+func TestStatusOfOtherVersions(t *testing.T) {
+	for name, tc := range map[string]struct{ body, state string }{
+		"later": {`{"pid":7,"command":"mesh","started":"2030-01-01T00:00:00.000Z","relays":[{"a":1}],
+			"links":[{"daemon":"laptop","state":"bridged","since":"2030-01-01T00:00:00.000Z","path":{"kind":"direct"}}]}`, "bridged"},
+		"earlier": {`{"pid":7,"command":"up","started":"2030-01-01T00:00:00Z","links":[{"state":"live"}]}`, "live"},
+	} {
+		st, err := answered{status: http.StatusOK, body: []byte(tc.body)}.process()
+		if err != nil || st.PID != 7 || len(st.Links) != 1 || st.Links[0].State != tc.state || len(st.Lines(time.Now())) != 2 {
+			t.Errorf("%s version: %+v, %v", name, st, err)
+		}
+	}
+}
+
 // Where the state directory's path is too long for a socket, a private directory serves,
 // and the commands find it there.
 func TestAdminLongPath(t *testing.T) {

@@ -77,8 +77,9 @@ func byRefusal(err error) *Error {
 		e.Mend = "ask for a new code: `culvert pair` at the daemon"
 	case mux.RefuseVersion:
 		e.Mend = "update culvert on the older of the two machines"
-	case mux.RefuseBusy, mux.RefuseStale:
-		e.Code = CodeDaemon // heals by itself
+	case mux.RefuseInvalid:
+	default: // busy, stale, and what later versions say: may heal by itself
+		e.Code = CodeDaemon
 	}
 	return e
 }
@@ -113,6 +114,8 @@ func byTarget(err error) *Error {
 			}
 		case tunnel.StatusUnknownTarget:
 			e.Mend = "`culvert expose` at the daemon names its targets"
+		case tunnel.StatusUnsupported:
+			e.Mend = "update culvert on the older of the two machines"
 		case tunnel.StatusRefused:
 			e.Mend = "start the program behind the target on the daemon's machine"
 		}
