@@ -6,7 +6,9 @@ GO ?= go
 FUZZTIME ?= 10s
 FUZZJOBS ?=
 FUZZ ?=
-# Flags for the packages: -version 1.2.0, -platforms linux/amd64, -formats deb,archive
+# The compiler of releases: the same commit and compiler make the same bytes.
+RELEASE_GO = go1.26.8
+# Flags for the packages: -version 1.2.0, -platforms linux/amd64, -formats deb,archive, -url URL
 RELEASEFLAGS ?=
 # Flags for the bench: --quick, --only throughput,latency, --json …
 BENCHFLAGS ?=
@@ -17,7 +19,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wind
 # The packages that prove rules of the protocol.
 SUITES = ./sbrp/... ./config ./service
 
-.PHONY: all build demo test test-fast race conformance check static fmt vet fix-check lint cross fuzz bench load man install release-snapshot released test-service
+.PHONY: all build demo test test-fast race conformance check static fmt vet fix-check lint cross fuzz bench load man install release release-snapshot released test-release test-service
 
 all: build vet test-fast
 
@@ -61,13 +63,14 @@ fix-check:
 lint:
 	$(GO) tool staticcheck ./...
 
+# -trimpath shares what it compiles with the packages.
 # What differs by platform in our code differs by the system: one architecture of each is vetted.
 cross: ## culvert builds for every platform that it is made for
 	@for p in $(PLATFORMS); do \
 		echo "build $$p"; \
-		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/culvert || exit 1; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/culvert || exit 1; \
 		case $$p in linux/*|*/arm64) continue;; esac; \
-		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) vet ./... || exit 1; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) vet -trimpath ./... || exit 1; \
 	done
 
 fuzz: ## each fuzz target for FUZZTIME, FUZZJOBS at a time, all or those that match FUZZ
@@ -86,11 +89,19 @@ man: ## the manual pages, in dist/man/man1
 install:
 	$(GO) install ./cmd/culvert
 
-release-snapshot: ## packages (deb, rpm, apk), archives and checksums of this commit, in dist; works offline
+release-snapshot: ## packages, archives, SBOMs, image, manifests and checksums of this commit, in dist; works offline
 	$(GO) -C .packaging run . $(RELEASEFLAGS)
 
 released: ## keeps what VERSION=v1.2.0 leaves behind on people's machines, for TestReleased: before it is tagged
 	$(GO) test ./cmd/culvert -count=1 -run '^TestReleased$$' -release "$(VERSION)"
+
+release: ## the same of a commit with a tag such as v1.2.0, by the Go that all releases of it are built with
+	GOTOOLCHAIN=$(RELEASE_GO) $(GO) -C .packaging run . -release $(RELEASEFLAGS)
+
+test-release: ## what is released: equal bytes of equal commits, contents, SBOM, image, manifests
+	@left=$$(mktemp); cd .packaging && $(GO) vet . && $$($(GO) -C .. tool -n staticcheck) . && \
+	CULVERT_TEST_LEFT_OUT=$$left $(GO) test -count=1 -timeout 15m .; code=$$?; \
+	if [ -s "$$left" ]; then echo "left out:"; sort -u "$$left"; fi; rm -f "$$left"; exit $$code
 
 test-service: ## the package on a real systemd in a container; names what it left out where there can be none
 	.packaging/test-service.sh

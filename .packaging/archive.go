@@ -9,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"strings"
 )
 
 var snapshot = regexp.MustCompile(`~(\d+)\.[0-9a-f]+$`)
@@ -23,9 +22,15 @@ type archiver interface {
 	io.Closer
 }
 
+// archived is an archive as manifests name it.
+type archived struct {
+	name, sum string // SHA-256
+	base      string // the directory in it
+}
+
 // archive makes a tar.gz, or a zip for Windows, and returns its name.
-func (r *release) archive(bin, goos, arch string) (string, error) {
-	base := "culvert_" + strings.ReplaceAll(r.version, "~", "-") + "_" + goos + "_" + arch
+func (r *release) archive(p *program, goos, arch string) (string, error) {
+	base := "culvert_" + fileVersion(r.version) + "_" + goos + "_" + arch
 	name := base + ".tar.gz"
 	if goos == "windows" {
 		name = base + ".zip"
@@ -38,18 +43,25 @@ func (r *release) archive(bin, goos, arch string) (string, error) {
 	if goos == "windows" {
 		a = &zipArchive{zip.NewWriter(f), r.commit}
 	}
-	err = r.fill(a, base, bin)
+	err = r.fill(a, base, p)
 	for _, c := range []io.Closer{a, f} {
 		if cerr := c.Close(); err == nil {
 			err = cerr
 		}
 	}
+	if err != nil {
+		return "", err
+	}
+	sum, err := r.checksum(name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.archives[goos+"/"+arch] = archived{name, sum, base}
 	return name, err
 }
 
-func (r *release) fill(a archiver, base, bin string) error {
-	all := append([]file{{source: bin, archive: filepath.Base(bin)}}, r.texts...)
-	for i, f := range all {
+func (r *release) fill(a archiver, base string, p *program) error {
+	all := append([]file{{source: p.bin, archive: filepath.Base(p.bin)}}, r.texts...)
+	for i, f := range append(all, p.files()...) {
 		if f.archive == "" {
 			continue
 		}

@@ -10,63 +10,54 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
-// commit is what is released. Everything made has its time, so that equal sources make
-// equal files.
-type commit struct {
-	hash string
-	time time.Time
+// buildEnv is the environment of the go command for a platform: what could make another
+// program of the same sources is set.
+func buildEnv(goos, arch string) []string {
+	return append(os.Environ(), "GOOS="+goos, "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly",
+		"GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GODEBUG=")
 }
 
-func headCommit(root string) (commit, error) {
-	out, err := exec.Command("git", "-C", root, "log", "-1", "--format=%H %cI").Output()
-	if err != nil {
-		return commit{}, fmt.Errorf("ask git for the commit: %w", err)
-	}
-	hash, when, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
-	at, err := time.Parse(time.RFC3339, when)
-	if err != nil {
-		return commit{}, fmt.Errorf("ask git for the commit: %w", err)
-	}
-	return commit{hash, at}, nil
-}
-
-// build builds culvert for a platform, once.
-func (r *release) build(work, goos, arch string) (string, error) {
-	path := filepath.Join(work, goos+"-"+arch, "culvert")
+// build builds culvert for a platform into dir.
+func (r *release) build(dir, goos, arch string) (string, error) {
+	path := filepath.Join(dir, "culvert")
 	if goos == "windows" {
 		path += ".exe"
 	}
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", path, "./cmd/culvert")
 	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly")
+	cmd.Env = buildEnv(goos, arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build for %s/%s: %w\n%s", goos, arch, err, out)
 	}
 	return path, nil
 }
 
-// writeChecksums writes SHA256SUMS over what was made.
-func writeChecksums(out string, names []string) error {
-	slices.Sort(names)
-	var b strings.Builder
-	for _, name := range names {
-		f, err := os.Open(filepath.Join(out, name))
-		if err != nil {
-			return err
-		}
-		sum := sha256.New()
-		_, err = io.Copy(sum, f)
-		f.Close()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "%s  %s\n", hex.EncodeToString(sum.Sum(nil)), name)
+// checksum is the SHA-256 of a file that was made.
+func (r *release) checksum(name string) (string, error) {
+	f, err := os.Open(filepath.Join(r.out, name))
+	if err != nil {
+		return "", err
 	}
-	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), []byte(b.String()), 0o644)
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// writeChecksums writes SHA256SUMS over what was made.
+func (r *release) writeChecksums() error {
+	slices.Sort(r.made)
+	var b strings.Builder
+	for _, name := range r.made {
+		sum, err := r.checksum(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "%s  %s\n", sum, name)
+	}
+	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(b.String()), 0o644)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -14,14 +15,14 @@ import (
 
 // linuxPackage makes a deb, rpm or apk and returns its name. Nothing is started at
 // install: there is no configuration yet.
-func (r *release) linuxPackage(bin, arch, format string) (string, error) {
+func (r *release) linuxPackage(p *program, arch, format string) (string, error) {
 	info := nfpm.WithDefaults(&nfpm.Info{
 		Name: "culvert", Arch: arch, Platform: "linux", Version: r.version, VersionSchema: "none",
 		Section: "net", Priority: "optional", License: "Apache-2.0",
 		Maintainer:  "The culvert authors <maintainers@culvert.invalid>",
 		Description: "Reach ports of a machine behind NAT through a relay that can read nothing\nOne program is client, daemon and relay; what they carry is end-to-end encrypted.",
 		MTime:       r.commit.time, DisableGlobbing: true,
-		Overridables: nfpm.Overridables{Contents: r.contents(bin, format)},
+		Overridables: nfpm.Overridables{Contents: r.contents(p, format), RPM: nfpm.RPM{BuildHost: "culvert"}},
 	})
 	if format == "apk" {
 		// apk compares other versions than the others: no ~, but a suffix.
@@ -38,16 +39,16 @@ func (r *release) linuxPackage(bin, arch, format string) (string, error) {
 	if err := nfpm.PrepareForPackager(info, format); err != nil {
 		return "", err
 	}
-	p, err := nfpm.Get(format)
+	packager, err := nfpm.Get(format)
 	if err != nil {
 		return "", err
 	}
-	name := p.ConventionalFileName(info)
+	name := packager.ConventionalFileName(info)
 	f, err := os.Create(filepath.Join(r.out, name))
 	if err != nil {
 		return "", err
 	}
-	if err := p.Package(info, f); err != nil {
+	if err := packager.Package(info, f); err != nil {
 		f.Close()
 		return "", err
 	}
@@ -55,9 +56,9 @@ func (r *release) linuxPackage(bin, arch, format string) (string, error) {
 }
 
 // contents are the files of a package.
-func (r *release) contents(bin, format string) files.Contents {
-	all := files.Contents{{Source: bin, Destination: "/usr/bin/culvert", FileInfo: &files.ContentFileInfo{Mode: 0o755, MTime: r.commit.time}}}
-	for _, f := range r.texts {
+func (r *release) contents(p *program, format string) files.Contents {
+	all := files.Contents{{Source: p.bin, Destination: "/usr/bin/culvert", FileInfo: &files.ContentFileInfo{Mode: 0o755, MTime: r.commit.time}}}
+	for _, f := range append(slices.Clone(r.texts), p.files()...) {
 		if f.inPackage == "" || f.systemd && format == "apk" {
 			continue
 		}

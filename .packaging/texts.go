@@ -19,6 +19,15 @@ type file struct {
 	systemd   bool   // only where systemd is
 }
 
+// files are those that differ by platform.
+func (p *program) files() []file {
+	dir := filepath.Dir(p.bin)
+	return []file{
+		{source: filepath.Join(dir, bomName), inPackage: "/usr/share/doc/culvert/" + bomName, archive: bomName},
+		{source: filepath.Join(dir, licencesName), inPackage: "/usr/share/doc/culvert/" + licencesName, archive: licencesName},
+	}
+}
+
 // completions says where each shell looks, and what the file is called in archives.
 var completions = []struct{ shell, path, archive string }{
 	{"bash", "/usr/share/bash-completion/completions/culvert", "completions/culvert.bash"},
