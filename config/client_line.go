@@ -41,8 +41,8 @@ func (c Grant) ExpiredAt(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
 
-// equal compares everything but the line's number.
-func (c Grant) equal(o Grant) bool {
+// Equal compares everything but the line's number.
+func (c Grant) Equal(o Grant) bool {
 	return c.Key.Equal(o.Key) && c.Name == o.Name && c.Expires.Equal(o.Expires) && slices.Equal(c.Targets, o.Targets)
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +16,8 @@ const clientsFile = "authorized_clients"
 
 // AuthorizedClients is the file authorized_clients. All methods may be called
 // concurrently. Edits, by hand or by another process, take effect at the next
-// call of Allowed. Get it from Dir.AuthorizedClients.
+// call of Allowed; a file that is emptied, removed or cut in a line does so only when
+// it has been that for a moment, since editors do that on their way. Get it from Dir.AuthorizedClients.
 type AuthorizedClients struct {
 	dir *Dir
 	now func() time.Time
@@ -25,6 +27,7 @@ type AuthorizedClients struct {
 	seen      fileState
 	read      bool // set, seen and readAt are those of a file that was read
 	readAt    time.Time
+	lost      time.Time       // since when the file has looked unfinished without grants that are in set; zero: it does not
 	reported  map[string]bool // problems that onProblem has been told of and that still stand
 	onProblem func(error)
 	version   uint64 // counts the changes of set.clients
@@ -35,7 +38,10 @@ type clientSet struct {
 	clients []Grant
 	byKey   map[[32]byte]int // index in clients
 	bad     []*LineError
-	err     error // the file cannot be used at all: nobody is allowed
+	// unfinished: there is no file, or an empty one, or its last line has no end, as while
+	// an editor is writing it.
+	unfinished bool
+	err        error // the file cannot be used at all: nobody is allowed
 }
 
 // AuthorizedClients returns the grants of this state directory: the same value
@@ -140,9 +146,11 @@ func (a *AuthorizedClients) loadClients() (clientSet, fileState) {
 	data, fi, err := a.dir.read(clientsFile, private.Trust)
 	switch {
 	case isMissing(err):
-		return clientSet{}, fileState{}
+		return clientSet{unfinished: true}, fileState{}
 	case err != nil:
 		return clientSet{err: err}, fileState{}
 	}
-	return parseClients(a.dir.File(clientsFile), data), stateOf(fi)
+	set := parseClients(a.dir.File(clientsFile), data)
+	set.unfinished = !bytes.HasSuffix(data, []byte("\n"))
+	return set, stateOf(fi)
 }

@@ -173,6 +173,9 @@ func (a *AuthorizedClients) edit(change func(ls []string, all []entry[Grant]) ([
 		if err != nil {
 			return nil, err
 		}
+		if len(ls) == 0 {
+			ls = lines([]byte(clientsHeader)) // an empty file looks as if it was being written
+		}
 		return joinLines(ls), nil
 	})
 }

@@ -105,8 +105,77 @@ func TestEditsTakeEffectAtOnce(t *testing.T) {
 	if err := os.Remove(d.File(clientsFile)); err != nil {
 		t.Fatal(err)
 	}
-	if got := reason(t, a.Allowed(key(1), "aaa")); got != NotAuthorized {
+	_ = a.Allowed(key(1), "bbb") // it is seen to be gone
+	later := time.Now().Add(settle)
+	a.now = func() time.Time { return later }
+	if got := reason(t, a.Allowed(key(1), "bbb")); got != NotAuthorized {
 		t.Errorf("after the file was removed: %q", got)
+	}
+}
+
+// Editors empty, remove or half write a file for a moment: nobody loses his grant by that,
+// while one that is taken out of a whole file loses it at once.
+func TestEditorOnItsWay(t *testing.T) {
+	d := openDir(t)
+	a := d.AuthorizedClients()
+	now := time.Now()
+	a.now = func() time.Time { return now }
+	told := 0
+	a.OnProblem(func(error) { told++ })
+	one, two := key(1).String()+" laptop targets=web\n", key(2).String()+" phone targets=web\n"
+	file := d.File(clientsFile)
+	allowed := func(what string, want ...bool) {
+		t.Helper()
+		for i, want := range want {
+			if got := a.Allowed(key(byte(i+1)), "web") == nil; got != want {
+				t.Errorf("%s: client %d may %t, want %t", what, i+1, got, want)
+			}
+		}
+	}
+	for what, half := range map[string]string{"emptied": "", "half a line": one + two[:len(two)-4], "less": one[:20], "removed": "-"} {
+		writeFile(t, file, one+two, 0o600)
+		allowed(what+": before", true, true)
+		if half == "-" {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			writeFile(t, file, half, 0o600)
+		}
+		allowed(what+": at once", true, true)
+		now = now.Add(settle - 1)
+		allowed(what+": soon", true, true)
+		if told > 0 {
+			t.Errorf("%s: a problem is told of what is being written", what)
+		}
+		writeFile(t, file, two, 0o600)
+		allowed(what+": one was taken out", false, true)
+		writeFile(t, file, half, 0o600)
+		allowed(what+": again", false, true)
+		now = now.Add(settle)
+		if half == one+two[:len(two)-4] {
+			half = ""
+			writeFile(t, file, half, 0o600)
+			allowed(what+": emptied then", false, false)
+		}
+		allowed(what+": it stays so", false, false)
+		told = 0
+	}
+}
+
+// The last one's revocation counts at once, for other processes too.
+func TestLastOneRevoked(t *testing.T) {
+	d := openDir(t)
+	write(t, d, key(1).String()+" laptop targets=web")
+	other := openAt(t, d.Path()).AuthorizedClients()
+	if err := other.Allowed(key(1), "web"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.AuthorizedClients().Revoke("laptop"); err != nil {
+		t.Fatal(err)
+	}
+	if got := reason(t, other.Allowed(key(1), "web")); got != NotAuthorized {
+		t.Errorf("after the last one was revoked: %q", got)
 	}
 }
 
@@ -412,7 +481,7 @@ func FuzzParseClient(f *testing.F) {
 			t.Fatalf("%q parses, but not as it is written again (%q): %v", line, appendClient(nil, g), err)
 		}
 		g.Expires = g.Expires.Truncate(time.Second)
-		if !again.equal(g) {
+		if !again.Equal(g) {
 			t.Errorf("round trip: %+v became %+v", g, again)
 		}
 		if g.Key == (sbrp.PublicKey{}) || len(g.Targets) == 0 {

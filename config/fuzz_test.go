@@ -95,7 +95,7 @@ func FuzzEditClients(f *testing.F) {
 		ls, put := putClient(lines(data), entries, mine)
 		after := parseClients("f", joinLines(ls))
 		at, ok := after.byKey[mine.Key]
-		if !ok || !after.clients[at].equal(put) || !slices.Equal(put.Targets, mine.Targets) || after.clients[at].Line != put.Line {
+		if !ok || !after.clients[at].Equal(put) || !slices.Equal(put.Targets, mine.Targets) || after.clients[at].Line != put.Line {
 			t.Fatalf("%q: the grant became %+v of %+v", data, put, after.clients)
 		}
 		sameOthers(t, before, after, mine.Key)
@@ -116,7 +116,7 @@ func sameOthers(t *testing.T, before, after clientSet, but sbrp.PublicKey) {
 		}
 		return all
 	}
-	if !slices.EqualFunc(others(before), others(after), Grant.equal) {
+	if !slices.EqualFunc(others(before), others(after), Grant.Equal) {
 		t.Errorf("others had %+v and have %+v", others(before), others(after))
 	}
 }

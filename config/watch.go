@@ -10,9 +10,13 @@ import (
 
 const (
 	// watchPoll is how often Watch looks at the file, so that a grant that an
-	// editor takes away ends its streams within a second. Two stats a second cost
+	// editor takes away ends its streams within a second. Four stats a second cost
 	// nothing, work on every file system, and need no notification API.
-	watchPoll = time.Second / 2
+	watchPoll = time.Second / 4
+	// settle is how long an editor may take from emptying or removing the file to
+	// having written it again: until then it takes nobody's grant away. A file that
+	// was emptied for good does so after it; with watchPoll that is within a second.
+	settle = 300 * time.Millisecond
 	// settled is the age from which a file's times can be believed: two
 	// writes within one tick of the file system's clock (2 s on FAT) leave the
 	// same time, so a younger file is read again although it looks unchanged.
@@ -43,10 +47,12 @@ func (a *AuthorizedClients) current() clientSet {
 	// later write may have left the same times.
 	if !a.read || err != nil || !a.seen.same(fi, a.readAt) {
 		before := a.set.inForce(now)
-		a.set, a.seen = a.loadClients()
-		a.read, a.readAt = true, now
-		if !slices.EqualFunc(before, a.set.inForce(now), Grant.equal) {
-			a.version++
+		if set, seen := a.loadClients(); !a.waits(before, set, now) {
+			a.set, a.seen = set, seen
+			a.read, a.readAt = true, now
+			if !slices.EqualFunc(before, a.set.inForce(now), Grant.Equal) {
+				a.version++
+			}
 		}
 	}
 	set, fresh, tell := a.set, a.freshProblems(), a.onProblem
@@ -58,6 +64,20 @@ func (a *AuthorizedClients) current() clientSet {
 		}
 	}
 	return set
+}
+
+// waits tells whether a file that looks as if somebody was about to write it, and that
+// would take grants away, does not count yet. The caller holds mu.
+func (a *AuthorizedClients) waits(before []Grant, next clientSet, now time.Time) bool {
+	left := next.inForce(now)
+	if !a.read || !next.unfinished || !slices.ContainsFunc(before, func(g Grant) bool { return !slices.ContainsFunc(left, g.Equal) }) {
+		a.lost = time.Time{}
+		return false
+	}
+	if a.lost.IsZero() {
+		a.lost = now
+	}
+	return now.Sub(a.lost) < settle
 }
 
 // freshProblems returns the problems that have not been reported, and forgets
@@ -85,7 +105,7 @@ func (a *AuthorizedClients) freshProblems() []error {
 
 // Watch calls changed each time the set of grants in force has changed: lines
 // edited, added, removed or broken, and grants that have expired since. It
-// looks twice a second, does not call changed for the set that it finds first,
+// looks four times a second, does not call changed for the set that it finds first,
 // and blocks until ctx ends. Use it to drop the live streams of a client whose
 // grant is gone.
 func (a *AuthorizedClients) Watch(ctx context.Context, changed func()) error {
@@ -101,7 +121,7 @@ func (a *AuthorizedClients) Watch(ctx context.Context, changed func()) error {
 		// The version tells of a change that was taken back between two looks: somebody
 		// may have been admitted in between.
 		now, v := a.inForce()
-		if v != version || !slices.EqualFunc(last, now, Grant.equal) {
+		if v != version || !slices.EqualFunc(last, now, Grant.Equal) {
 			last, version = now, v
 			changed()
 		}
