@@ -34,10 +34,11 @@ const lockFile = ".lock"
 // Dir is an open state directory. All methods may be called concurrently, and
 // other processes may use the same directory at the same time.
 type Dir struct {
-	path    string
-	root    *os.Root
-	clients *AuthorizedClients // one per Dir: it remembers what it has read and reported
-	owner   private.Owner      // whose the directory is
+	path     string
+	root     *os.Root
+	clients  *AuthorizedClients // one per Dir: it remembers what it has read and reported
+	sealWork int                // as the constant; tests, which seal often, have less
+	owner    private.Owner      // whose the directory is
 }
 
 // Open opens the state directory at path and makes it, for its owner alone, if it
@@ -63,7 +64,7 @@ func Open(path string) (*Dir, error) {
 		_ = root.Close() // nothing was written
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	d := &Dir{path: abs, root: root, owner: private.OwnerOf(fi)}
+	d := &Dir{path: abs, root: root, owner: private.OwnerOf(fi), sealWork: sealWork}
 	d.clients = &AuthorizedClients{dir: d, now: time.Now, reported: make(map[string]bool)}
 	return d, nil
 }

@@ -18,6 +18,10 @@ var (
 	ErrLocked = errors.New("state directory is locked by another culvert process")
 	// ErrNotEnrolled: this device is not enrolled at a control plane.
 	ErrNotEnrolled = errors.New("this device is not enrolled at a control plane")
+	// ErrPassphraseNeeded: the device key is protected, and nobody can be asked for its passphrase.
+	ErrPassphraseNeeded = errors.New("the device key is protected by a passphrase")
+	// ErrPassphraseWrong: the device key is protected by another passphrase.
+	ErrPassphraseWrong = errors.New("the passphrase of the device key is wrong")
 	// ErrNoPairing: no pending pairing fits: there was none, or it is used or expired.
 	ErrNoPairing = errors.New("no pending pairing code fits")
 )

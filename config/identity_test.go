@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func TestIdentityDamaged(t *testing.T) {
 		"empty":         "",
 		"only comments": "# hello\n",
 		"no kind":       seed + "\n",
-		"other kind":    "culvert-device-key-v2 " + seed + "\n",
+		"other kind":    "culvert-device-key-v3 " + seed + "\n",
 		"short":         identityKind + " " + seed[:20] + "\n",
 		"long":          identityKind + " " + seed + "AAAA\n",
 		"not base64":    identityKind + " " + strings.Repeat("*", 43) + "\n",
@@ -123,12 +124,20 @@ func identityPermissions(t *testing.T) {
 func FuzzParseIdentity(f *testing.F) {
 	f.Add([]byte(identityKind + " AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"))
 	f.Add([]byte("# x\n"))
+	f.Add([]byte(sealedKind + " AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA YWdl\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		id, err := parseIdentity(b)
-		if err == nil {
-			again, err := parseIdentity(formatIdentity(id))
-			if err != nil || !again.PublicKey().Equal(id.PublicKey()) {
+		k, err := parseKey(b)
+		switch {
+		case err != nil:
+		case k.identity != nil:
+			again, err := parseKey(formatIdentity(k.identity))
+			if err != nil || !again.public.Equal(k.public) {
 				t.Errorf("round trip: %v", err)
+			}
+		default:
+			again, err := parseKey(formatSealed(k.public, k.sealed))
+			if err != nil || again.identity != nil || !again.public.Equal(k.public) || !bytes.Equal(again.sealed, k.sealed) {
+				t.Errorf("round trip of a sealed one: %v", err)
 			}
 		}
 	})

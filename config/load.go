@@ -15,6 +15,8 @@ const (
 	// EnvAPIKeyFile names a file that holds an API key. The key itself is
 	// never taken from the environment, which other processes can read.
 	EnvAPIKeyFile = "CULVERT_API_KEY_FILE"
+	// EnvPassphraseFile names a file that holds the device key's passphrase.
+	EnvPassphraseFile = "CULVERT_PASSPHRASE_FILE"
 	// EnvNoColor, set to anything, turns off colour and redrawing.
 	EnvNoColor = "NO_COLOR"
 	// EnvTerm names the terminal's kind; "dumb" is one that only shows text.
@@ -63,13 +65,20 @@ func DefaultDir() (string, error) {
 	return filepath.Join(dir, "culvert"), nil
 }
 
-// errNoAPIKeyFile is internal: no file was named.
-var errNoAPIKeyFile = errors.New("no API key file")
+// errNoFile is internal: no file was named.
+var errNoFile = errors.New("no file")
 
 // APIKeyFile returns the path of the file that holds the API key: flag, else
 // CULVERT_API_KEY_FILE. The result is false when neither is given.
 func APIKeyFile(flag string) (string, bool) {
-	p, err := resolve(flag, os.Getenv(EnvAPIKeyFile), "", func() (string, error) { return "", errNoAPIKeyFile })
+	p, err := resolve(flag, os.Getenv(EnvAPIKeyFile), "", func() (string, error) { return "", errNoFile })
+	return p, err == nil
+}
+
+// PassphraseFile returns the path of the file that holds the device key's passphrase:
+// flag, else CULVERT_PASSPHRASE_FILE. The result is false when neither is given.
+func PassphraseFile(flag string) (string, bool) {
+	p, err := resolve(flag, os.Getenv(EnvPassphraseFile), "", func() (string, error) { return "", errNoFile })
 	return p, err == nil
 }
 

@@ -39,15 +39,19 @@ func openDir(path string) (*config.Dir, error) {
 	return dir, nil
 }
 
-func openMachine(c Common) (*machine, error) {
+// openMachine opens the state directory and its device key, for which it may ask for a passphrase.
+func openMachine(ctx context.Context, c Common) (*machine, error) {
 	dir, err := openDir(c.StateDir)
 	if err != nil {
 		return nil, err
 	}
-	id, err := dir.Identity()
+	id := unlockedKey(ctx, dir)
+	if id == nil {
+		id, err = dir.UnlockIdentity(c.passphrase(ctx))
+	}
 	if err != nil {
 		_ = dir.Close() // the error says why
-		return nil, &Error{Code: CodeConfig, Name: "device_key", Err: err}
+		return nil, keyError(err)
 	}
 	return &machine{dir: dir, identity: id, program: c.Program, log: logger(c.Logger), beat: c.Beat, every: c.BeatEvery, command: c.Command}, nil
 }
@@ -113,7 +117,7 @@ func absolute(caFile string) (string, error) {
 
 // Login enrols this machine's device key and remembers the control plane.
 func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return LoginResult{}, err
 	}
@@ -134,11 +138,17 @@ func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
 	if err != nil {
 		return LoginResult{}, classify(err)
 	}
+	book, err := m.ledger(ctx)
+	if err != nil {
+		return LoginResult{}, err
+	}
+	defer book.close()
 	if err := m.dir.SaveEnrollment(config.Enrollment{
 		URL: base, CAFile: caFile, DeviceID: resp.DeviceID, Account: resp.Account, Name: name, Scopes: resp.Scopes,
 	}); err != nil {
 		return LoginResult{}, stateError(err)
 	}
+	book.write(actLoggedIn, "url", base, "account", resp.Account)
 	return LoginResult{
 		URL: base, Name: name, Account: resp.Account, Scopes: resp.Scopes,
 		Fingerprint: m.identity.PublicKey().Fingerprint(),
@@ -147,7 +157,7 @@ func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
 
 // Daemons lists what the control plane shows this account, beside what is pinned here.
 func Daemons(ctx context.Context, c Common) ([]DaemonRow, error) {
-	m, err := openMachine(c)
+	m, err := openMachine(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -187,6 +187,17 @@ func (a *adminSocket) serve(ctx context.Context, h http.Handler) error {
 		Handler: h, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout, IdleTimeout: adminTimeout,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
+	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		u, ok := c.(*net.UnixConn)
+		if !ok {
+			return ctx
+		}
+		uid, err := peerUID(u)
+		if err != nil {
+			return ctx // the audit log then says this process's user
+		}
+		return context.WithValue(ctx, askedBy{}, uid)
+	}
 	srv.BaseContext = func(net.Listener) context.Context { return ctx }
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { // makes Serve return

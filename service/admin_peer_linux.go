@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPeer asks the kernel whose process is at the other end.
-func checkPeer(c *net.UnixConn) error {
+// peerUID asks the kernel whose process is at the other end.
+func peerUID(c *net.UnixConn) (uint32, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("ask for the peer's user: %w", err)
+		return 0, fmt.Errorf("ask for the peer's user: %w", err)
 	}
 	var cred *unix.Ucred
 	var ask error
 	err = raw.Control(func(fd uintptr) { cred, ask = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
 	if err := errors.Join(err, ask); err != nil {
-		return fmt.Errorf("ask for the peer's user: %w", err)
+		return 0, fmt.Errorf("ask for the peer's user: %w", err)
 	}
-	return mayAsk(cred.Uid)
+	return cred.Uid, nil
 }

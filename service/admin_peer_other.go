@@ -2,9 +2,12 @@
 
 package service
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
-// checkPeer accepts. Windows does not tell whose process is at the other end of a Unix
+// peerUID does not know. Windows does not tell whose process is at the other end of a Unix
 // socket; there, and on systems that nobody has written this for, the directory's access
 // list or mode alone keeps other users from the socket.
-func checkPeer(*net.UnixConn) error { return nil }
+func peerUID(*net.UnixConn) (uint32, error) { return 0, errors.ErrUnsupported }

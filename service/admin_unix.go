@@ -4,9 +4,22 @@ package service
 
 import (
 	"errors"
+	"net"
 	"os"
 	"syscall"
 )
+
+// checkPeer refuses a connection of a user who may not ask.
+func checkPeer(c *net.UnixConn) error {
+	uid, err := peerUID(c)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return mayAsk(uid)
+}
 
 // mayAsk: this process's user, who could change the files as well, and the superuser.
 func mayAsk(uid uint32) error {

@@ -201,7 +201,7 @@ func (a *arena) proof(t *testing.T, clients ...string) {
 	if err != nil || len(problems) > 0 || len(rows) != 1+len(clients) {
 		t.Errorf("the daemon's clients: %+v, %v, %v; want %d", rows, problems, err, 1+len(clients))
 	}
-	m, err := openMachine(a.common("daemon"))
+	m, err := openMachine(a.t.Context(), a.common("daemon"))
 	if err != nil {
 		t.Fatal(err)
 	}

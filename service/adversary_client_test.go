@@ -99,7 +99,7 @@ func (i *intruder) as(key sbrp.PublicKey) hello {
 
 // grant lets the adversary's machine reach a target: a client that the owner trusts, and should not.
 func (a *arena) grant(machine, target string) {
-	m, err := openMachine(a.common(machine))
+	m, err := openMachine(a.t.Context(), a.common(machine))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func clientThreats() []threat {
 		}},
 		{who: client, does: "comes when its grant has expired", code: CodeRefused, name: "expired", clients: []string{"mallory"}, then: "as if revoked", act: func(a *arena) error {
 			a.login("mallory", "client")
-			m, err := openMachine(a.common("mallory"))
+			m, err := openMachine(a.t.Context(), a.common("mallory"))
 			if err != nil {
 				return err
 			}
@@ -273,7 +273,7 @@ func clientThreats() []threat {
 			if err != nil {
 				return err
 			}
-			m, err := openMachine(a.common("mallory"))
+			m, err := openMachine(a.t.Context(), a.common("mallory"))
 			if err != nil {
 				return err
 			}
@@ -313,7 +313,7 @@ func (a *arena) intruderAgain(before *intruder) *intruder {
 
 // clientIdentity is the honest client's device key: a stand-in for what it has signed elsewhere.
 func (a *arena) clientIdentity() *e2ee.Identity {
-	m, err := openMachine(a.common("client"))
+	m, err := openMachine(a.t.Context(), a.common("client"))
 	if err != nil {
 		a.t.Fatal(err)
 	}

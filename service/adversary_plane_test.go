@@ -55,7 +55,7 @@ func (a *arena) say(status int, body string) {
 // returns what its control plane says of it to a client that asks for a session.
 func (a *arena) decoy(answer func(h mux.Hello) []byte) api.SessionResponse {
 	a.login("mallory", "daemon", "client")
-	m, err := openMachine(a.common("mallory"))
+	m, err := openMachine(a.t.Context(), a.common("mallory"))
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -49,6 +49,7 @@ var owners = map[string]string{
 	"modernc.org/sqlite":                                      "sbrp/control",
 	"github.com/jackc/pgx/v5":                                 "sbrp/control",
 	"github.com/caddyserver/certmagic":                        "service",
+	"filippo.io/age":                                          "config",
 	"github.com/goccy/go-yaml":                                "config",
 	"github.com/mdp/qrterminal/v3":                            "cmd/culvert",
 	"github.com/prometheus/client_golang/prometheus":          "service",

@@ -32,7 +32,7 @@ func TestRetryNow(t *testing.T) {
 	w.pair("daemon", "client")
 	road.spare() // the daemon's way is not to suffer
 
-	m, err := openMachine(w.common("client"))
+	m, err := openMachine(t.Context(), w.common("client"))
 	if err != nil {
 		t.Fatal(err)
 	}

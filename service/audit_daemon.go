@@ -100,11 +100,7 @@ func (a *acts) notAdmitted(h mux.Hello, err error) {
 }
 
 func (a *acts) paired(g config.Grant) {
-	args := append(who(g.Key, g.Name), "targets", g.Targets)
-	if !g.Expires.IsZero() {
-		args = append(args, "expires", g.Expires)
-	}
-	a.write(actPaired, args...)
+	a.write(actPaired, grantArgs(g)...)
 }
 
 // stream is a connection, its target and what it carried so far.

@@ -82,7 +82,7 @@ func Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
 	if o.Step == nil {
 		o.Step = func(BenchStep) {}
 	}
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return BenchResult{}, err
 	}

@@ -224,12 +224,26 @@ func (c *client) open(ctx context.Context, resp api.SessionResponse) (*endpoint.
 	if c.pinned {
 		return session, nil
 	}
-	if err := c.m.dir.KnownDaemons().Add(c.known); err != nil {
+	if err := c.pin(ctx); err != nil {
 		_ = session.Close("not pinned") // the error says why
-		return nil, stateError(err)
+		return nil, err
+	}
+	return session, nil
+}
+
+// pin pins the daemon whose key has been proved, and writes that down.
+func (c *client) pin(ctx context.Context) error {
+	book, err := c.m.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	defer book.close()
+	if err := c.m.dir.KnownDaemons().Add(c.known); err != nil {
+		return stateError(err)
 	}
 	c.pinned = true
-	return session, nil
+	book.trusted(c.known)
+	return nil
 }
 
 // resolve finds the daemon behind the user's name: a pin, or else, with the user's

@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 func stranger(t *testing.T, w *world, machine string) *client {
 	t.Helper()
 	w.login(machine, "client")
-	m, err := openMachine(w.common(machine))
+	m, err := openMachine(t.Context(), w.common(machine))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func pinAfterHandshake(t *testing.T) {
 func pinOutweighsControlPlane(t *testing.T) {
 	w, _ := pairedWorld(t)
 	other := repin(t, w)
-	m, err := openMachine(w.common("client"))
+	m, err := openMachine(t.Context(), w.common("client"))
 	if err != nil {
 		t.Fatal(err)
 	}

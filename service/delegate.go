@@ -152,7 +152,7 @@ func (p *process) serveCommand(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	out := &pieces{w: w, cancel: cancel}
-	code := p.m.command(ctx, line.Words,
+	code := p.m.command(p.m.withKey(ctx), line.Words,
 		pieceWriter(func(b []byte) { out.send(commandPiece{Out: b}) }),
 		pieceWriter(func(b []byte) { out.send(commandPiece{Err: b}) }))
 	out.send(commandPiece{Exit: &code})

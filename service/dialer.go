@@ -62,7 +62,7 @@ func (d *Dialer) Run(ctx context.Context) error {
 }
 
 func (d *Dialer) run(ctx context.Context) error {
-	m, err := openMachine(d.o.Common)
+	m, err := openMachine(ctx, d.o.Common)
 	if err != nil {
 		return err
 	}

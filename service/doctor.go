@@ -133,9 +133,9 @@ func (d *doctor) tell(h Hop, err error) error {
 }
 
 // config opens the state directory and finds out which control plane to ask.
-func (d *doctor) config(context.Context) (string, error) {
+func (d *doctor) config(ctx context.Context) (string, error) {
 	var err error
-	if d.m, err = openMachine(d.o.Common); err != nil {
+	if d.m, err = openMachine(ctx, d.o.Common); err != nil {
 		return "", err
 	}
 	d.connected = make(chan mux.Event, 1)

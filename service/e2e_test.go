@@ -347,7 +347,7 @@ func identityChangedAtDaemon(t *testing.T) {
 	if CodeOf(err) != CodeIdentity {
 		t.Fatalf("got %v, want exit %d", err, CodeIdentity)
 	}
-	m, err := openMachine(w.common("daemon"))
+	m, err := openMachine(t.Context(), w.common("daemon"))
 	if err != nil {
 		t.Fatal(err)
 	}

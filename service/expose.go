@@ -64,7 +64,7 @@ const daemonLockFile = "daemon.lock"
 // Expose serves the targets to authorised clients until ctx ends, which is no error. It
 // retries for ever what can heal by itself.
 func Expose(ctx context.Context, o ExposeOptions, sink Sink) error {
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return err
 	}
@@ -171,6 +171,8 @@ func (x *exposure) run(ctx context.Context) error {
 	})
 	x.acts.write(actStarted, "program", x.m.program, "daemon_key", x.m.identity.PublicKey().String())
 	defer x.acts.write(actStopped)
+	grants := &grantWatch{clients: x.clients, acts: x.acts}
+	grants.look(time.Now())
 	g, gctx := errgroup.WithContext(ctx)
 	// The path outlives the links, so that their end reaches the clients.
 	pathCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -179,7 +181,12 @@ func (x *exposure) run(ctx context.Context) error {
 		return ended(gctx, x.links.Run(gctx))
 	})
 	g.Go(func() error { return x.daemon.Run(pathCtx) })
-	g.Go(func() error { return x.clients.Watch(gctx, x.applyGrants) })
+	g.Go(func() error {
+		return x.clients.Watch(gctx, func() {
+			x.applyGrants() // first: it is what may not wait
+			grants.look(time.Now())
+		})
+	})
 	g.Go(func() error { return x.renew(gctx) })
 	g.Go(func() error {
 		return (&endpoint.Watcher{}).Run(gctx, x.retryNow)

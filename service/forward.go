@@ -19,7 +19,7 @@ import (
 // error. Listeners stay bound whatever happens to the way to the daemon; "ready" is told
 // for each forward when the daemon has answered that it allows and can reach the target.
 func Forward(ctx context.Context, o ForwardOptions, sink Sink) error {
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return err
 	}

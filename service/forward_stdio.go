@@ -16,7 +16,7 @@ import (
 // The first attempt must succeed: the caller (ssh, mostly) has its own retry. Once
 // connected, it survives what every link survives.
 func Stdio(ctx context.Context, o StdioOptions) error {
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return err
 	}

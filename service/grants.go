@@ -20,6 +20,12 @@ func Grant(ctx context.Context, o GrantOptions) (ClientRow, error) {
 	if err != nil {
 		return ClientRow{}, err
 	}
+	defer dir.Close()
+	book, err := openLedger(ctx, dir, o.Logger)
+	if err != nil {
+		return ClientRow{}, err
+	}
+	defer book.close()
 	g := config.Grant{Name: o.Name, Targets: o.Targets}
 	if len(g.Targets) == 0 {
 		g.Targets = []string{config.AllTargets}
@@ -43,6 +49,7 @@ func Grant(ctx context.Context, o GrantOptions) (ClientRow, error) {
 	if err != nil {
 		return ClientRow{}, stateError(err)
 	}
+	book.granted(written)
 	return clientRow(written, applyGrants(ctx, dir)), nil
 }
 
@@ -60,6 +67,12 @@ func Revoke(ctx context.Context, c Common, client string) (ClientRow, error) {
 	if err != nil {
 		return ClientRow{}, err
 	}
+	defer dir.Close()
+	book, err := openLedger(ctx, dir, c.Logger)
+	if err != nil {
+		return ClientRow{}, err
+	}
+	defer book.close()
 	gone, err := dir.AuthorizedClients().Revoke(client)
 	if errors.Is(err, config.ErrNotFound) {
 		return ClientRow{}, errorf(CodeUsage, "unknown_client", "`culvert clients` lists them", "no client is called %q", client)
@@ -67,7 +80,9 @@ func Revoke(ctx context.Context, c Common, client string) (ClientRow, error) {
 	if err != nil {
 		return ClientRow{}, stateError(err)
 	}
-	return clientRow(gone, applyGrants(ctx, dir)), nil
+	running := applyGrants(ctx, dir) // first: it is what may not wait
+	book.write(actRevoked, who(gone.Key, gone.Name)...)
+	return clientRow(gone, running), nil
 }
 
 // applyGrants tells the running daemon, if there is one, and returns its links; nil

@@ -23,6 +23,11 @@ func RenameClient(ctx context.Context, c Common, client, name string) (ClientRow
 	if err := config.CheckName(name); err != nil {
 		return ClientRow{}, &Error{Code: CodeUsage, Name: "name", Err: err}
 	}
+	book, err := openLedger(ctx, dir, c.Logger)
+	if err != nil {
+		return ClientRow{}, err
+	}
+	defer book.close()
 	g, err := dir.AuthorizedClients().Rename(client, name)
 	switch {
 	case errors.Is(err, config.ErrNotFound):
@@ -32,6 +37,7 @@ func RenameClient(ctx context.Context, c Common, client, name string) (ClientRow
 	case err != nil:
 		return ClientRow{}, stateError(err)
 	}
+	book.write(actRenamed, append(who(g.Key, g.Name), "named", client)...)
 	return clientRow(g, applyGrants(ctx, dir)), nil
 }
 
@@ -68,6 +74,11 @@ func ImportClients(ctx context.Context, c Common, from string, r io.Reader) ([]C
 		return nil, err
 	}
 	defer dir.Close()
+	book, err := openLedger(ctx, dir, c.Logger)
+	if err != nil {
+		return nil, err
+	}
+	defer book.close()
 	grants, err := dir.AuthorizedClients().Import(from, data)
 	if _, wrong := errors.AsType[*config.LineError](err); wrong {
 		return nil, &Error{Code: CodeUsage, Name: "import", Err: err, Mend: "mend the lines, or take them out"}
@@ -78,6 +89,7 @@ func ImportClients(ctx context.Context, c Common, from string, r io.Reader) ([]C
 	running := applyGrants(ctx, dir)
 	rows := make([]ClientRow, 0, len(grants))
 	for _, g := range grants {
+		book.granted(g, "imported", from)
 		rows = append(rows, clientRow(g, running))
 	}
 	return rows, nil

@@ -93,7 +93,7 @@ func (w *world) forwardToEnd(client string) (addr string, ended <-chan error) {
 func TestMoveGrants(t *testing.T) {
 	w := &world{t: t, dir: t.TempDir()}
 	for _, machine := range []string{"old", "new"} {
-		m, err := openMachine(w.common(machine))
+		m, err := openMachine(t.Context(), w.common(machine))
 		if err != nil {
 			t.Fatal(err)
 		}

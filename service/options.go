@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"culvert/config"
 	"culvert/sbrp"
 	"culvert/tunnel"
 )
@@ -23,6 +24,10 @@ type Common struct {
 	// does, and no more when it hangs: it is for a supervisor's watchdog. nil: never.
 	Beat      func()
 	BeatEvery time.Duration
+	// Passphrase gets the passphrase of a device key that is protected; it is called at most
+	// once for each call of this package, may block, and returns config.ErrPassphraseNeeded
+	// where it cannot get one. nil: nobody is asked.
+	Passphrase func(context.Context) (config.Secret, error)
 	// Command carries out a command for a user who may use the admin socket, but not the
 	// state directory; nil: there are none. See [Delegate].
 	Command CommandFunc

@@ -29,7 +29,7 @@ func MakePairing(ctx context.Context, o PairOptions) (PairingCode, error) {
 	if ttl < 0 || ttl > maxPairTTL {
 		return PairingCode{}, errorf(CodeUsage, "ttl", "use --ttl 5m or less", "a code may live for %v at most, not %v", maxPairTTL, o.TTL)
 	}
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return PairingCode{}, err
 	}
@@ -56,15 +56,25 @@ func (m *machine) makePairing(ctx context.Context, cl *api.Client, daemonID stri
 	if len(pending.Targets) == 0 {
 		pending.Targets = []string{config.AllTargets}
 	}
+	book, err := m.ledger(ctx)
+	if err != nil {
+		return PairingCode{}, err
+	}
+	defer book.close()
 	// First here, then at the control plane: a code that can be redeemed is always known.
 	if err := m.dir.Pairings().Add(pending); err != nil {
 		return PairingCode{}, stateError(err)
 	}
-	_, err := cl.CreatePairing(ctx, api.PairingRequest{DaemonID: daemonID, Lookup: lookup, TTL: ttl})
+	_, err = cl.CreatePairing(ctx, api.PairingRequest{DaemonID: daemonID, Lookup: lookup, TTL: ttl})
 	if err != nil {
 		_ = m.dir.Pairings().Remove(lookup) // it is useless now, and expires in any case
 		return PairingCode{}, classify(err)
 	}
+	args := []any{"targets", pending.Targets, "until", pending.Expires.UTC()} // and nothing of the code
+	if pending.For > 0 {
+		args = append(args, "for", pending.For.String())
+	}
+	book.write(actCodeMade, args...)
 	return PairingCode{
 		Code: secret.code(), ExpiresAt: pending.Expires, Running: daemonRunning(m.dir),
 		lookup: lookup,
@@ -74,20 +84,21 @@ func (m *machine) makePairing(ctx context.Context, cl *api.Client, daemonID stri
 // WaitPairing blocks until the code has been used and returns the new client. It fails
 // when the code expires unused or ctx ends.
 func WaitPairing(ctx context.Context, c Common, code PairingCode) (ClientRow, error) {
-	m, err := openMachine(c)
+	dir, err := openDir(c.StateDir)
 	if err != nil {
 		return ClientRow{}, err
 	}
+	defer dir.Close()
 	tick := time.NewTicker(pairPoll)
 	defer tick.Stop()
 	for {
-		state, key, err := m.dir.Pairings().State(code.lookup)
+		state, key, err := dir.Pairings().State(code.lookup)
 		if err != nil {
 			return ClientRow{}, stateError(err)
 		}
 		switch state {
 		case config.PairingUsed:
-			if g, err := m.dir.AuthorizedClients().Lookup(key); err == nil {
+			if g, err := dir.AuthorizedClients().Lookup(key); err == nil {
 				return clientRow(g, nil), nil
 			} // else the daemon is about to write the grant
 		case config.PairingGone:
@@ -109,7 +120,7 @@ func RedeemPairing(ctx context.Context, o RedeemOptions) (Paired, error) {
 	if err != nil {
 		return Paired{}, pairCodeError(err)
 	}
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return Paired{}, err
 	}

@@ -68,12 +68,18 @@ func (m *machine) pairWith(ctx context.Context, p pairing) (Paired, error) {
 	if !proved {
 		return Paired{}, errorf(CodeRefused, string(mux.RefusePairing), "", "the daemon did not prove the pairing code")
 	}
+	book, err := m.ledger(ctx)
+	if err != nil {
+		return Paired{}, err
+	}
+	defer book.close()
 	if err := m.dir.KnownDaemons().Add(known); err != nil {
 		if _, changed := errors.AsType[*config.KeyChangedError](err); changed {
 			return Paired{}, classify(err)
 		}
 		return Paired{}, stateError(err)
 	}
+	book.trusted(known)
 	w, _ := c.link.Welcome()
 	if err := rememberTargets(m.dir, known.Name, w.Targets); err != nil {
 		c.m.log.Info("targets are not remembered", "daemon", known.Name, "err", err)

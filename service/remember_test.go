@@ -37,7 +37,7 @@ func TestRememberTargets(t *testing.T) {
 	if got := KnownTargets(c, "other"); got != nil {
 		t.Errorf("a daemon that is not pinned is remembered: %v", got)
 	}
-	if _, err := TrustForget(c, "laptop"); err != nil {
+	if _, err := TrustForget(t.Context(), c, "laptop"); err != nil {
 		t.Fatal(err)
 	}
 	if err := rememberTargets(dir, "other", offer); err != nil {

@@ -28,6 +28,9 @@ type SSHOptions struct {
 	// FirstUse pins a daemon that is not known yet with the key that the control plane
 	// gives. Otherwise such a daemon is refused.
 	FirstUse bool
+	// PassphraseFile is the path of a file with the passphrase of the device key; empty:
+	// it has none, or is asked for.
+	PassphraseFile string
 }
 
 // SSHCommand returns the command line that runs the system's ssh through the tunnel, as
@@ -121,7 +124,15 @@ func (o SSHOptions) proxyCommand() (string, error) {
 	if err != nil {
 		return "", &Error{Code: CodeFailure, Name: "executable", Err: err}
 	}
-	words := []string{self, "--state-dir", dir.Path(), "stdio"}
+	words := []string{self, "--state-dir", dir.Path()}
+	if o.PassphraseFile != "" {
+		path, err := filepath.Abs(o.PassphraseFile)
+		if err != nil {
+			return "", stateError(err)
+		}
+		words = append(words, "--passphrase-file", path)
+	}
+	words = append(words, "stdio")
 	if o.FirstUse {
 		words = append(words, "--trust-on-first-use")
 	}

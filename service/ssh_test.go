@@ -34,7 +34,8 @@ func pinLaptop(t *testing.T, name string) Common {
 
 func TestSSHConfig(t *testing.T) {
 	c := pinLaptop(t, "it's 100% here")
-	block, err := SSHConfig(SSHOptions{Common: c, Daemon: "laptop", User: "the user"})
+	phrase := filepath.Join(c.StateDir, "the phrase")
+	block, err := SSHConfig(SSHOptions{Common: c, Daemon: "laptop", User: "the user", PassphraseFile: phrase})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func TestSSHConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	words := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if want := []string{"--state-dir", c.StateDir, "stdio", "laptop", "ssh"}; !slices.Equal(words[1:], want) {
+	if want := []string{"--state-dir", c.StateDir, "--passphrase-file", phrase, "stdio", "laptop", "ssh"}; !slices.Equal(words[1:], want) {
 		t.Errorf("a shell reads %q, want %q behind the program", words, want)
 	}
 }

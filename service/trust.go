@@ -30,7 +30,7 @@ func TrustList(c Common) (pins []config.KnownDaemon, problems []error, err error
 // from the control plane and must have that fingerprint. A pin of another key for that
 // name is replaced: that is what the person says.
 func TrustAccept(ctx context.Context, c Common, name string, fp sbrp.Fingerprint) (config.KnownDaemon, error) {
-	m, err := openMachine(c)
+	m, err := openMachine(ctx, c)
 	if err != nil {
 		return config.KnownDaemon{}, err
 	}
@@ -53,18 +53,30 @@ func TrustAccept(ctx context.Context, c Common, name string, fp sbrp.Fingerprint
 		Name: name, ID: found.ID, Key: found.IdentityPublicKey, Trust: config.TrustAccepted, When: time.Now(),
 		ControlURL: cl.known.ControlURL, CAFile: cl.known.CAFile,
 	}
+	book, err := m.ledger(ctx)
+	if err != nil {
+		return config.KnownDaemon{}, err
+	}
+	defer book.close()
 	if err := m.dir.KnownDaemons().Replace(known); err != nil {
 		return config.KnownDaemon{}, stateError(err)
 	}
+	book.trusted(known)
 	return known, nil
 }
 
 // TrustForget removes a pin.
-func TrustForget(c Common, name string) (config.KnownDaemon, error) {
+func TrustForget(ctx context.Context, c Common, name string) (config.KnownDaemon, error) {
 	dir, err := openDir(c.StateDir)
 	if err != nil {
 		return config.KnownDaemon{}, err
 	}
+	defer dir.Close()
+	book, err := openLedger(ctx, dir, c.Logger)
+	if err != nil {
+		return config.KnownDaemon{}, err
+	}
+	defer book.close()
 	gone, err := dir.KnownDaemons().Forget(name)
 	if errors.Is(err, config.ErrNotFound) {
 		return gone, errorf(CodeDaemon, "unknown_daemon", "`culvert trust list` shows the pinned daemons", "no pinned daemon is called %q", name)
@@ -72,5 +84,6 @@ func TrustForget(c Common, name string) (config.KnownDaemon, error) {
 	if err != nil {
 		return gone, stateError(err)
 	}
+	book.write(actForgotten, "daemon", gone.Name, "daemon_id", gone.ID, "daemon_key", gone.Key.String())
 	return gone, nil
 }

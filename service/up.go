@@ -40,7 +40,7 @@ func Up(ctx context.Context, o UpOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	m, err := openMachine(o.Common)
+	m, err := openMachine(ctx, o.Common)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type globalFlags struct {
 	json      bool
 	quiet     bool
 	stateDir  string
+	phrase    string // file with the passphrase
 	verbose   int
 	logFormat string
 }
@@ -71,9 +72,11 @@ type calls struct {
 	renameClient  func(context.Context, service.Common, string, string) (service.ClientRow, error)
 	exportClients func(service.Common) (string, []error, error)
 	importClients func(context.Context, service.Common, string, io.Reader) ([]service.ClientRow, error)
+	deviceKey     func(service.Common) (service.KeyStatus, error)
+	protectKey    func(context.Context, service.ProtectOptions) (service.KeyStatus, error)
 	trustList     func(service.Common) ([]config.KnownDaemon, []error, error)
 	trustAccept   func(context.Context, service.Common, string, sbrp.Fingerprint) (config.KnownDaemon, error)
-	trustForget   func(service.Common, string) (config.KnownDaemon, error)
+	trustForget   func(context.Context, service.Common, string) (config.KnownDaemon, error)
 	runRelay      func(context.Context, service.RelayOptions, service.Sink) error
 	createKey     func(context.Context, service.KeyStoreOptions, service.KeySpec) (service.KeyRow, string, error)
 	listKeys      func(context.Context, service.KeyStoreOptions) ([]service.KeyRow, error)
@@ -105,6 +108,7 @@ func newApp() *app {
 			grant: service.Grant, revoke: service.Revoke, clients: service.Clients,
 			verifyAudit: service.VerifyAudit, showAudit: service.ShowAudit,
 			renameClient: service.RenameClient, exportClients: service.ExportClients, importClients: service.ImportClients,
+			deviceKey: service.DeviceKey, protectKey: service.ProtectKey,
 			trustList: service.TrustList, trustAccept: service.TrustAccept, trustForget: service.TrustForget,
 			runRelay:  service.RunRelay,
 			createKey: service.CreateKey, listKeys: service.ListKeys, revokeKey: service.RevokeKey,
@@ -143,7 +147,7 @@ func (a *app) common() (service.Common, error) {
 	if err != nil {
 		return service.Common{}, &service.Error{Code: service.CodeConfig, Name: "state_dir", Err: err, Mend: "give --state-dir DIR"}
 	}
-	c := service.Common{StateDir: dir, Program: program(), Logger: a.logger()}
+	c := service.Common{StateDir: dir, Program: program(), Logger: a.logger(), Passphrase: a.passphrase}
 	c.Beat, c.BeatEvery = watchdog()
 	c.Command = func(ctx context.Context, words []string, stdout, stderr io.Writer) int {
 		return executeFor(ctx, dir, words, stdout, stderr)

@@ -151,12 +151,18 @@ func (r *testRun) recorded() calls {
 			return service.ClientRow{Name: client}, nil
 		},
 		clients:   func(context.Context, service.Common) ([]service.ClientRow, []error, error) { return nil, nil, errUnset },
+		deviceKey: func(service.Common) (service.KeyStatus, error) { return service.KeyStatus{}, nil },
+		protectKey: func(_ context.Context, o service.ProtectOptions) (service.KeyStatus, error) {
+			o.Common, o.Next = plain(o.Common), nil
+			r.got = o
+			return service.KeyStatus{}, nil
+		},
 		trustList: func(service.Common) ([]config.KnownDaemon, []error, error) { return nil, nil, nil },
 		trustAccept: func(_ context.Context, _ service.Common, name string, fp sbrp.Fingerprint) (config.KnownDaemon, error) {
 			r.got = name + " " + fp.String()
 			return config.KnownDaemon{Name: name}, nil
 		},
-		trustForget: func(_ service.Common, name string) (config.KnownDaemon, error) {
+		trustForget: func(_ context.Context, _ service.Common, name string) (config.KnownDaemon, error) {
 			r.got = name
 			return config.KnownDaemon{Name: name}, nil
 		},

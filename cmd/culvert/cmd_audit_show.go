@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,7 +16,8 @@ func newAuditShowCmd(a *app) *cobra.Command {
 		Use:   "show",
 		Short: "Print the audit log",
 		Long: `Prints who connected to what, when, how many bytes it carried and why it ended, oldest
-first. With --json the lines are as they stand in the log.`,
+first; and who granted, revoked, paired and trusted. With --json the lines are as they
+stand in the log.`,
 		Example:           `  culvert audit show --json | jq 'select(.client == "phone")'`,
 		Args:              words(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -59,6 +61,9 @@ func auditText(line []byte, loc *time.Location) string {
 		Time                time.Time
 		Act, Client, Key    string
 		Target, Address     string
+		Daemon, Trust       string
+		Targets             []string
+		UID                 *int
 		BytesIn             *int64 `json:"bytes_in"`
 		BytesOut            int64  `json:"bytes_out"`
 		End, Reason, Status string
@@ -68,7 +73,7 @@ func auditText(line []byte, loc *time.Location) string {
 		return "! " + string(bytes.ToValidUTF8(line, []byte("\ufffd")))
 	}
 	out := []string{l.Time.In(loc).Format(time.DateTime), l.Act}
-	for _, word := range []string{l.Client, l.Target, l.Address} {
+	for _, word := range []string{l.Client, l.Daemon, l.Target, l.Address, strings.Join(l.Targets, ","), l.Trust} {
 		if word != "" {
 			out = append(out, word)
 		}
@@ -78,6 +83,9 @@ func auditText(line []byte, loc *time.Location) string {
 	}
 	if why := or(l.End, or(l.Reason, or(l.Status, l.Why))); why != "" {
 		out = append(out, "("+why+")")
+	}
+	if l.UID != nil && *l.UID >= 0 { // Windows has none
+		out = append(out, fmt.Sprintf("by user %d", *l.UID))
 	}
 	if l.Key != "" {
 		out = append(out, l.Key)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"culvert/config"
 	"culvert/service"
 )
 
@@ -64,6 +65,7 @@ func (a *app) sshTo(o *service.SSHOptions, host string) (err error) {
 	if i := strings.LastIndexByte(host, '@'); i >= 0 {
 		o.User, o.Daemon = host[:i], host[i+1:]
 	}
+	o.PassphraseFile, _ = config.PassphraseFile(a.flags.phrase)
 	o.Common, err = a.common()
 	return err
 }

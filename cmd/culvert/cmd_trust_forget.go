@@ -16,12 +16,12 @@ the daemon's owner says that its key has changed.`,
 		Args:              words(1, 1, "say which daemon"),
 		ValidArgsFunction: a.completeDaemon,
 	}
-	cmd.RunE = a.run(func(_ context.Context, args []string) error {
+	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
 		c, err := a.common()
 		if err != nil {
 			return err
 		}
-		k, err := a.calls.trustForget(c, args[0])
+		k, err := a.calls.trustForget(ctx, c, args[0])
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ var delegable = []string{
 }
 
 // fileFlags are flags of those commands that name files, which are the service's to read.
-var fileFlags = []string{"ca-file", "db", "out", "state-dir"}
+var fileFlags = []string{"ca-file", "db", "out", "passphrase-file", "state-dir"}
 
 // delegate has a running service carry the command out, where the state directory is that
 // of another user; done says that it did.

@@ -37,7 +37,7 @@ between them is end-to-end encrypted. One binary plays every part.
 	root.AddCommand(
 		newDemoCmd(a), newRelayCmd(a), newLoginCmd(a), newExposeCmd(a), newPairCmd(a),
 		newForwardCmd(a), newRunCmd(a), newStdioCmd(a), newSSHCmd(a), newSSHConfigCmd(a), newDoctorCmd(a), newBenchCmd(a), newManCmd(a), newTrustCmd(a), newGrantCmd(a), newRevokeCmd(a),
-		newClientsCmd(a), newAuditCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
+		newClientsCmd(a), newAuditCmd(a), newKeyCmd(a), newDaemonsCmd(a), newVersionCmd(a), newCompletionCmd(a),
 		newUpCmd(a), newCheckCmd(a), newReloadCmd(a), newStatusCmd(a), newServiceCmd(a),
 	)
 	root.SetHelpCommand(newHelpCmd(root))
@@ -50,6 +50,7 @@ func (a *app) addGlobalFlags(f *pflag.FlagSet) {
 	f.BoolVar(&a.flags.json, "json", false, "write one JSON object per line to stdout")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "say nothing to people but what is wrong")
 	f.StringVar(&a.flags.stateDir, "state-dir", "", "`DIR` with keys, pins and grants (env CULVERT_STATE_DIR; default: per user)")
+	f.StringVar(&a.flags.phrase, "passphrase-file", "", "`FILE` with the passphrase of the device key, if it has one (env CULVERT_PASSPHRASE_FILE)")
 	f.CountVarP(&a.flags.verbose, "verbose", "v", "log what happens; -vv logs more")
 	f.StringVar(&a.flags.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 }

@@ -49,7 +49,11 @@ func (a *app) readLine(ctx context.Context) (string, error) {
 // readHidden asks for a line on the terminal and does not show it, from before the
 // question on. Ctrl-C comes as a letter then.
 func (a *app) readHidden(ctx context.Context, prompt string) (string, error) {
-	fd := int(a.stdin.Fd())
+	return a.readHiddenFrom(ctx, a.stdin, prompt)
+}
+
+func (a *app) readHiddenFrom(ctx context.Context, in *os.File, prompt string) (string, error) {
+	fd := int(in.Fd())
 	state, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", fmt.Errorf("read from terminal: %w", err)
@@ -61,7 +65,7 @@ func (a *app) readHidden(ctx context.Context, prompt string) (string, error) {
 		return term.NewTerminal(struct {
 			io.Reader
 			io.Writer
-		}{a.stdin, a.print.log()}, "").ReadPassword(prompt)
+		}{in, a.print.log()}, "").ReadPassword(prompt)
 	})
 	if errors.Is(err, io.EOF) {
 		return "", errInterrupted
