@@ -19,7 +19,7 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wind
 # The packages that prove rules of the protocol.
 SUITES = ./sbrp/... ./config ./service
 
-.PHONY: all build demo test test-fast race conformance check static fmt vet fix-check lint cross fuzz bench load man install release release-snapshot released test-release test-service
+.PHONY: all build demo test test-fast race conformance check static fmt vet fix-check lint cross fuzz bench load man install release release-snapshot released test-release test-service vuln
 
 all: build vet test-fast
 
@@ -102,6 +102,9 @@ test-release: ## what is released: equal bytes of equal commits, contents, SBOM,
 	@left=$$(mktemp); cd .packaging && $(GO) vet . && $$($(GO) -C .. tool -n staticcheck) . && \
 	CULVERT_TEST_LEFT_OUT=$$left $(GO) test -count=1 -timeout 15m .; code=$$?; \
 	if [ -s "$$left" ]; then echo "left out:"; sort -u "$$left"; fi; rm -f "$$left"; exit $$code
+
+vuln: ## known vulnerabilities in what culvert calls; names it where their database cannot be reached
+	@.ci/vuln
 
 test-service: ## the package on a real systemd in a container; names what it left out where there can be none
 	.packaging/test-service.sh
