@@ -17,14 +17,12 @@ type direct struct {
 	waiting int // bytes that yamux was given and Read has not returned
 }
 
-// open lets what comes from now on go to take, which is not called any more when shut has returned.
+// open lets what comes from now on go to take; nil is nobody. The one before is not called any more when it has returned.
 func (d *direct) open(take taker) {
 	d.mu.Lock()
 	d.take = take
 	d.mu.Unlock()
 }
-
-func (d *direct) shut() { d.open(nil) }
 
 // offer gives the body of a frame to the taker; it notes that yamux is given what is left.
 func (d *direct) offer(p []byte) (taken int) {

@@ -34,8 +34,8 @@ func FuzzFrames(f *testing.F) {
 		if len(wire) > 48<<10 || len(cuts) > 64 {
 			return // beyond the link's window
 		}
-		out, end, open := throughFramer(t, wire, nil, client)
-		again, endAgain, openAgain := throughFramer(t, wire, cuts, client)
+		out, end, open := throughFramer(t, wire, nil, client, nil)
+		again, endAgain, openAgain := throughFramer(t, wire, cuts, client, nil)
 		if !bytes.Equal(out, again) || *end != *endAgain || open != openAgain {
 			t.Fatalf("in one piece %x, %v, %d open; in pieces %x, %v, %d open", out, end, open, again, endAgain, openAgain)
 		}
@@ -46,12 +46,57 @@ func FuzzFrames(f *testing.F) {
 		if said := yamuxSays(t, out, client); strings.Contains(said, "[ERR]") || strings.Contains(said, "missing stream") {
 			t.Errorf("yamux is given %x and says %s", out, said)
 		}
+		taken := map[uint32][]byte{}
+		rest, endTaken, openTaken := throughFramer(t, wire, cuts, client, taken)
+		if *end != *endTaken || open != openTaken {
+			t.Fatalf("without takers %v, %d open; with takers %v, %d open", end, open, endTaken, openTaken)
+		}
+		got := bodies(rest)
+		for id, body := range bodies(out) {
+			if both := append(taken[id], got[id]...); !bytes.Equal(both, body) {
+				t.Fatalf("stream %d: taken and left %x, came %x", id, both, body)
+			}
+		}
+		if said := yamuxSays(t, rest, client); strings.Contains(said, "[ERR]") || strings.Contains(said, "missing stream") {
+			t.Errorf("with takers yamux is given %x and says %s", rest, said)
+		}
 	})
 }
 
+// bodies gives the data of each stream.
+func bodies(wire []byte) map[uint32][]byte {
+	all := map[uint32][]byte{}
+	for len(wire) >= frameHeader {
+		id, size := binary.BigEndian.Uint32(wire[4:]), int(binary.BigEndian.Uint32(wire[8:]))
+		typ := wire[1]
+		if wire = wire[frameHeader:]; typ == frameData {
+			size = min(size, len(wire))
+			all[id] = append(all[id], wire[:size]...)
+			wire = wire[size:]
+		}
+	}
+	return all
+}
+
+// takeSome has every open stream's data go to taken until a frame has ten bytes or more, of which only half are taken.
+func takeSome(fr *framer, taken map[uint32][]byte) {
+	fr.mu.Lock()
+	defer fr.mu.Unlock()
+	for id, s := range fr.streams {
+		s.direct.open(func(p []byte) int {
+			n := len(p)
+			if n >= 10 {
+				n /= 2
+			}
+			taken[id] = append(taken[id], p[:n]...)
+			return n
+		})
+	}
+}
+
 // throughFramer sends the bytes as a peer does and returns what yamux would read, why the link ended, and how many streams are open
-// then. A client has stream 1 open.
-func throughFramer(t *testing.T, wire, cuts []byte, client bool) (out []byte, end *LinkError, open int) {
+// then. A client has stream 1 open. Streams have takers that fill taken, if that is not nil.
+func throughFramer(t *testing.T, wire, cuts []byte, client bool, taken map[uint32][]byte) (out []byte, end *LinkError, open int) {
 	t.Helper()
 	l := newLink(linkConfig{
 		id: LinkID{1}, log: slog.New(slog.DiscardHandler), budget: NewBudget(0), events: &eventQueue{},
@@ -94,6 +139,9 @@ func throughFramer(t *testing.T, wire, cuts []byte, client bool) (out []byte, en
 		out = append(out, buf[:n]...)
 		if err != nil {
 			break
+		}
+		if taken != nil {
+			takeSome(fr, taken)
 		}
 	}
 	l.mu.Lock()

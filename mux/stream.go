@@ -94,11 +94,10 @@ func (s *Stream) WaitRead(take func(p []byte) int) error {
 	if err := s.ended(); err != nil {
 		return err
 	}
-	if take != nil {
-		s.direct.open(take)
-		defer s.direct.shut()
-	}
-	if _, err := s.ys.Read(nil); err != nil {
+	s.direct.open(take)
+	_, err := s.ys.Read(nil)
+	s.direct.open(nil) // not deferred: who waits has the stack of thousands of idle streams
+	if err != nil {
 		return s.readError(err)
 	}
 	return nil

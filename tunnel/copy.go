@@ -123,6 +123,12 @@ func copyBytes(dst io.Writer, src io.Reader, n counter) (rerr, werr error) {
 	if l := lenderOf(src); l != nil {
 		return copyLent(socketWriter(dst), l, n)
 	}
+	return copyBuffered(dst, src, n)
+}
+
+// copyBuffered is copyBytes for a source that must be read into a buffer. It is a
+// function of its own so that its stack is not part of every idle connection's.
+func copyBuffered(dst io.Writer, src io.Reader, n counter) (rerr, werr error) {
 	big := false
 	for {
 		var full bool

@@ -47,7 +47,8 @@ type serving struct {
 	streams sync.WaitGroup
 }
 
-// serveStream owns a stream: preface, grant, dial, answer, copy, in this order.
+// serveStream owns a stream: preface, grant, dial, answer, copy, in this order. It and carry do
+// little themselves: while a connection is idle their frames are on its stack.
 func (s *serving) serveStream(ctx context.Context, stream *mux.Stream, over bool) {
 	defer s.active.Add(-1)
 	ctx, cancel := context.WithCancel(ctx)
@@ -57,33 +58,40 @@ func (s *serving) serveStream(ctx context.Context, stream *mux.Stream, over bool
 	stop := context.AfterFunc(ctx, func() { l.end(EndShutdown) })
 	defer stop()
 	// The end of ctx at return is no shutdown: by then the stream is done.
+	defer s.e.live.remove(l)
+	if conn := s.request(ctx, l, stream, over); conn != nil {
+		s.carry(l, stream, conn)
+	}
+}
 
+// request does what the stream asks for; a connection to a target is left to be carried, anything
+// else is done when it returns nil.
+func (s *serving) request(ctx context.Context, l *live, stream *mux.Stream, over bool) duplex {
 	_ = stream.SetReadDeadline(time.Now().Add(prefaceTimeout)) // an ended stream says so on reading
 	req, err := readRequest(stream)
 	if err != nil {
 		if ue, ok := errors.AsType[*unsupportedError](err); ok {
 			s.refuse(l, stream, answer{StatusUnsupported, ue.text}, nil)
-			return
+			return nil
 		}
 		s.e.log.Debug("stream ended before its preface", "client", s.peer.Name, "err", err)
 		_ = stream.Reset() // nothing can be answered
-		return
+		return nil
 	}
 	_ = stream.SetReadDeadline(time.Time{})
 	var named bool
 	l.info.Target, l.info.Address, named = splitRef(req.target)
 	if over {
 		s.refuse(l, stream, answer{StatusBusy, "too many connections of this client"}, nil)
-		return
+		return nil
 	}
 	if req.kind == KindMeasure {
 		s.measure(l, stream, Measure(req.target))
-		return
+		return nil
 	}
 	// Into the registry before the grant is asked: a revocation from now on
 	// finds the stream.
 	s.e.live.add(l)
-	defer s.e.live.remove(l)
 	conn, err := s.e.connect(ctx, l, named)
 	if err != nil {
 		de, ok := errors.AsType[*dialError](err)
@@ -91,13 +99,13 @@ func (s *serving) serveStream(ctx context.Context, stream *mux.Stream, over bool
 			de = &dialError{answer: answer{status: StatusUnreachable}, err: err}
 		}
 		s.refuse(l, stream, de.answer, de.err)
-		return
+		return nil
 	}
 	if req.kind == KindCheck {
 		s.checked(l, stream, conn)
-		return
+		return nil
 	}
-	s.carry(l, stream, asDuplex(conn))
+	return asDuplex(conn)
 }
 
 // connect asks the grant and dials. Errors are *dialError.
@@ -134,17 +142,28 @@ func (s *serving) carry(l *live, stream *mux.Stream, conn duplex) {
 	if !l.attach(conn) {
 		return // ended while it was dialled
 	}
-	if s.e.cfg.OnOpen != nil {
-		s.e.cfg.OnOpen(l.snapshot())
-	}
-	_, err := stream.Write(appendAnswer(nil, answer{status: StatusOK}))
+	err := s.answerOK(l, stream)
 	if err != nil {
 		_ = conn.Reset()
 		_ = stream.Reset()
-		err = &SideError{First: true, Err: err}
 	} else {
 		err = pipe(stream, conn, &l.in, &l.out)
 	}
+	s.carried(l, err)
+}
+
+func (s *serving) answerOK(l *live, stream *mux.Stream) error {
+	if s.e.cfg.OnOpen != nil {
+		s.e.cfg.OnOpen(l.snapshot())
+	}
+	if _, err := stream.Write(appendAnswer(nil, answer{status: StatusOK})); err != nil {
+		return &SideError{First: true, Err: err}
+	}
+	return nil
+}
+
+// carried tells how a connection has ended.
+func (s *serving) carried(l *live, err error) {
 	end := EndDone
 	if se, ok := errors.AsType[*SideError](err); ok {
 		end = EndTargetReset
