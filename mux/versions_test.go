@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -15,9 +16,7 @@ func TestLaterHello(t *testing.T) {
 	var transcript [32]byte
 	hello := func(fields map[string]any) error {
 		all := map[string]any{"version": protocolVersion, "key": key[:], "name": "laptop"}
-		for name, value := range fields {
-			all[name] = value
-		}
+		maps.Copy(all, fields)
 		body, err := json.Marshal(all)
 		if err != nil {
 			t.Fatal(err)
