@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -52,6 +51,12 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	// Before it listens: who comes while the database is away is refused and tries again.
+	store, err := waitForStore(ctx, dir, o, sink)
+	if store == nil {
+		return err
+	}
+	defer store.Close()
 	ln, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return bindError("listen on "+o.Listen, err)
@@ -74,11 +79,6 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, dir, o.DB)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
 	first, err := ensureAdminKey(ctx, dir, store)
 	if err != nil {
 		return err
@@ -361,30 +361,6 @@ func isLoopbackHost(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
-}
-
-// openStore opens the control plane's store; an empty dsn is the file in the state directory.
-func openStore(ctx context.Context, dir *config.Dir, dsn string) (*control.Store, error) {
-	if dsn == "" {
-		// Made here it is the directory's owner's, also where the superuser is first.
-		f, err := dir.OpenFile(relayDBFile, os.O_RDWR|os.O_CREATE)
-		if err != nil {
-			return nil, stateError(err)
-		}
-		_ = f.Close() // nothing was written
-		dsn = "sqlite:" + dir.File(relayDBFile)
-	}
-	if u, err := url.Parse(dsn); err == nil && strings.HasPrefix(u.Scheme, "postgres") {
-		if _, secret := u.User.Password(); secret || u.Query().Has("password") {
-			return nil, errorf(CodeUsage, "store", "leave it out, and put it into ~/.pgpass or a file that PGPASSFILE names",
-				"the password in --db can be seen by everybody on this machine")
-		}
-	}
-	store, err := control.OpenStore(ctx, dsn)
-	if err != nil {
-		return nil, errorf(CodeConfig, "store", "check --db and --state-dir", "open store: %w", err)
-	}
-	return store, nil
 }
 
 // ensureAdminKey makes the first admin key when the store has no key at all.

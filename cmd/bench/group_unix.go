@@ -7,8 +7,6 @@ import (
 	"syscall"
 )
 
-func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
-
 // endGroup asks the process to end, killGroup ends it and its children. Either may be gone
 // already.
 func endGroup(cmd *exec.Cmd)  { _ = cmd.Process.Signal(syscall.SIGTERM) }

@@ -54,22 +54,29 @@ func migrate(ctx context.Context, db *sql.DB, d dialect) error {
 }
 
 const (
-	retryFor   = 10 * time.Second
-	retryPause = 20 * time.Millisecond // and up to twice that: two processes must not stay in step
+	retryFor      = 10 * time.Second
+	retryPause    = 20 * time.Millisecond // and up to twice that: two processes must not stay in step
+	retryMaxPause = time.Second           // what it grows to for who waits for longer
 )
 
 // retry calls f until it succeeds or fails with what trying again does not heal: opening
 // may collide with another process that opens the same file, and a database server may
-// be starting. What still fails after retryFor is real.
-func retry(ctx context.Context, heals func(error) bool, f func() error) error {
+// be starting. What still fails after retryFor is real. With away there is no such limit,
+// and away is told of each failure.
+func retry(ctx context.Context, heals func(error) bool, away func(error), f func() error) error {
 	deadline := time.Now().Add(retryFor)
+	pause := retryPause
 	for {
 		err := f()
-		if err == nil || !heals(err) || time.Now().After(deadline) || ctx.Err() != nil {
+		if err == nil || !heals(err) || ctx.Err() != nil || away == nil && time.Now().After(deadline) {
 			return err
 		}
+		if away != nil {
+			away(err)
+			pause = min(pause+pause/2, retryMaxPause)
+		}
 		select {
-		case <-time.After(retryPause + rand.N(retryPause)):
+		case <-time.After(pause + rand.N(pause)):
 		case <-ctx.Done():
 			return err
 		}

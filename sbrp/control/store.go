@@ -48,7 +48,16 @@ type dialect struct {
 // or migrates it as needed. It blocks on the database, for 10 s if that is not there. A
 // SQLite file is made with mode 0600. What a postgres URL leaves out comes from the
 // variables and files that PostgreSQL's own programs read (PGPASSFILE, ~/.pgpass, …).
-func OpenStore(ctx context.Context, dsn string) (*Store, error) {
+func OpenStore(ctx context.Context, dsn string) (*Store, error) { return openStore(ctx, dsn, nil) }
+
+// WaitForStore is OpenStore for a server, which may be started before its database: it
+// waits for one in PostgreSQL that is out of reach until ctx ends, and calls away with the
+// reason at each attempt, about once a second.
+func WaitForStore(ctx context.Context, dsn string, away func(error)) (*Store, error) {
+	return openStore(ctx, dsn, away)
+}
+
+func openStore(ctx context.Context, dsn string, away func(error)) (*Store, error) {
 	kind, rest, _ := strings.Cut(dsn, ":")
 	var s *Store
 	var err error
@@ -56,7 +65,7 @@ func OpenStore(ctx context.Context, dsn string) (*Store, error) {
 	case "sqlite":
 		s, err = openSQLite(ctx, rest)
 	case "postgres", "postgresql":
-		s, err = openPostgres(ctx, dsn)
+		s, err = openPostgres(ctx, dsn, away)
 	default: // not echoed: it may hold a password
 		err = errors.New("the store must be named as sqlite:PATH or postgres://HOST/DATABASE")
 	}

@@ -73,7 +73,8 @@ func isPostgresAway(err error) bool {
 
 // openPostgres opens the store in a PostgreSQL database. All that a process asks for at a
 // time goes over at most 12 connections. A pooler in between must keep to sessions.
-func openPostgres(ctx context.Context, dsn string) (*Store, error) {
+// away: see WaitForStore.
+func openPostgres(ctx context.Context, dsn string, away func(error)) (*Store, error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("the store's URL cannot be read; write postgres://USER@HOST/DATABASE") // it may hold a password
@@ -92,13 +93,20 @@ func openPostgres(ctx context.Context, dsn string) (*Store, error) {
 	s := &Store{now: time.Now, dialect: postgresDialect}
 	s.write, s.read = postgresPool(cfg, postgresWriters), postgresPool(cfg, postgresReaders)
 	s.quick = s.read
-	err = retry(ctx, isPostgresAway, func() error { return s.migrateAlone(ctx) })
+	named := func(err error) error {
+		return fmt.Errorf("database %q at %s: %w", cfg.Database, cfg.Host, withoutSecrets(err))
+	}
+	tell := away
+	if away != nil {
+		tell = func(err error) { away(named(err)) }
+	}
+	err = retry(ctx, isPostgresAway, tell, func() error { return s.migrateAlone(ctx) })
 	if err == nil {
 		err = s.Ping(ctx)
 	}
 	if err != nil {
 		_ = s.Close() // failed already
-		return nil, fmt.Errorf("database %q at %s: %w", cfg.Database, cfg.Host, withoutSecrets(err))
+		return nil, named(err)
 	}
 	return s, nil
 }

@@ -78,7 +78,7 @@ func (s *Store) openFile(ctx context.Context, path string) error {
 		_, newer := errors.AsType[errNewer](err)
 		return !newer
 	}
-	if err := retry(ctx, again, func() error { return migrate(ctx, s.write, s.dialect) }); err != nil {
+	if err := retry(ctx, again, nil, func() error { return migrate(ctx, s.write, s.dialect) }); err != nil {
 		return err
 	}
 	if s.quick, err = openDB(path, 1, "synchronous(NORMAL)"); err != nil {

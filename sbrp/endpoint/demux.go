@@ -103,8 +103,9 @@ func (d *Daemon) relieve() {
 }
 
 // disown tells the relay, once, that a session it thinks alive is not here: its
-// client then need not find out by itself. Frames that were on the way when a
-// session ended here are not answered: the relay knows of that end.
+// client then need not find out by itself. Frames that were on the way when this
+// side ended a session are not answered: the relay knows of that end. When the
+// relay said it and the client goes on all the same, its end has not heard it.
 func (d *Daemon) disown(u *uplink, id sbrp.SessionID) {
 	d.mu.Lock()
 	unknown := d.sessions[id] == nil && d.forgotten.add(id)

@@ -125,7 +125,9 @@ func (d *Daemon) end(s *Session, on event, err error, tell *sbrp.Reason) {
 	if d.sessions[s.id] == s {
 		delete(d.sessions, s.id)
 	}
-	d.forgotten.add(s.id)
+	if on != evEnded { // after the relay's word no frame should come; one that does is answered: see disown
+		d.forgotten.add(s.id)
+	}
 	u := d.link
 	d.mu.Unlock()
 	if on == evEnded {
