@@ -49,17 +49,35 @@ enter() {
 		[ ! -d "$work" ] || $sudo flock --nonblock "$work" rm -rf --one-file-system "$work" 2>/dev/null || true
 	done
 	work=$(mktemp -d /var/tmp/culvert-service-XXXXXX)
-	trap '$sudo rm -rf --one-file-system "$work"' EXIT
+	local container=
+	trap 'stop; $sudo rm -rf --one-file-system "$work"' EXIT
 	trap 'exit 130' INT TERM
 	[ -z "$sudo" ] || packages # by who has Go and its caches
 	local code=0
 	$sudo setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
-		flock "$work" bash "$0" inside "$work" || code=$?
+		flock "$work" bash "$0" inside "$work" &
+	container=$!
+	wait $container || code=$? # a signal does not wait for it
+	container=
 	exit $code
 }
 
-# memory puts $work into memory, if there is plenty of it.
+# stop ends the namespaces, if they are still there: with what is directly below, all of it.
+stop() {
+	[ -n "${container:-}" ] || return 0
+	$sudo pkill -KILL -P "$container" || true
+	wait "$container" 2>/dev/null || true
+}
+
+# memory puts $work into memory, if there is plenty of it, and looks whether it can hold a
+# system's files.
 memory() {
+	into_memory
+	mknod "$work/null" c 1 3 2>/dev/null && echo >"$work/null" || left_out "no devices can be made here"
+	rm "$work/null"
+}
+
+into_memory() {
 	local free
 	free=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
 	[ -z "$(ls -A "$work")" ] && [ "${free:-0}" -gt 3000 ] || return 0
