@@ -26,7 +26,8 @@ type arena struct {
 	*world
 	cheat    *sbrptest.Cheat
 	daemonID string
-	stop     func() error // ends the daemon
+	stop     func() error  // ends the daemon
+	patience time.Duration // of a client that connects
 
 	mark    string       // in every line that a program writes
 	reached atomic.Int64 // connections to the target
@@ -36,10 +37,16 @@ type arena struct {
 	wrong []string // guarded by mu; bytes that reached a program and that the other program had not written
 }
 
-func newArena(t *testing.T) *arena {
+// newArena makes one; relay may change the real relay's options.
+func newArena(t *testing.T, relay func(*RelayOptions)) *arena {
 	t.Helper()
-	a := &arena{world: &world{t: t, dir: t.TempDir()}, cheat: sbrptest.NewCheat(t), mark: rand.Text()}
-	a.startRelay(func(o *RelayOptions) { o.PublicURL = a.cheat.URL })
+	a := &arena{world: &world{t: t, dir: t.TempDir()}, cheat: sbrptest.NewCheat(t), patience: testTimeout, mark: rand.Text()}
+	a.startRelay(func(o *RelayOptions) {
+		o.PublicURL = a.cheat.URL
+		if relay != nil {
+			relay(o)
+		}
+	})
 	a.cheat.LeadTo(a.relay.Addr)
 	a.login("daemon", "daemon")
 	a.stop = a.expose("daemon", nil, "prog="+a.program())
@@ -130,7 +137,7 @@ func (a *arena) open(o DialerOptions) (*conversation, error) {
 	if o.Daemon == "" {
 		o.Daemon = "daemon"
 	}
-	ctx, cancel := context.WithTimeout(a.t.Context(), testTimeout)
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.patience)
 	d := NewDialer(o, nil)
 	ran := make(chan error, 1)
 	go func() { ran <- d.Run(ctx) }() // waited for by end

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,11 @@ func (h hello) record(transcript [32]byte, id *e2ee.Identity) []byte {
 	if err != nil {
 		panic(err) // numbers and bytes
 	}
+	return signedHello(transcript, id, body)
+}
+
+// signedHello is a HELLO record whose JSON is anything.
+func signedHello(transcript [32]byte, id *e2ee.Identity, body []byte) []byte {
 	msg := append(append([]byte("culvert-link-v1"), transcript[:]...), body...)
 	return append(append([]byte{1}, id.SignMessage(msg)...), body...)
 }
@@ -131,6 +137,28 @@ func (a *arena) besides(act func(honest *conversation) error) error {
 	return acted
 }
 
+func (i *intruder) key() []byte {
+	key := i.m.identity.PublicKey()
+	return key[:]
+}
+
+// hellos says each of these in a session of its own, well signed, and returns what the daemon answers, which must be one thing.
+func (a *arena) hellos(bodies func(*intruder) []string) error {
+	i := a.intruder("mallory")
+	var errs []error
+	for n, body := range bodies(i) {
+		if n > 0 {
+			i = a.intruderAgain(i)
+		}
+		if err := i.send(signedHello(i.session.Transcript(), i.m.identity, []byte(body))); err != nil {
+			return err
+		}
+		_, err := i.answer()
+		errs = append(errs, err)
+	}
+	return same(errs...)
+}
+
 // clientThreats are those of a client that has a token, or even a grant.
 func clientThreats() []threat {
 	const client, token = "client", "client with a valid token"
@@ -148,6 +176,18 @@ func clientThreats() []threat {
 			i, other := a.intruder("mallory"), a.intruder("mallory2")
 			_, err := i.say(i.as(a.clientIdentity().PublicKey()), other.session.Transcript(), a.clientIdentity())
 			return err
+		}},
+		{who: token, does: "says HELLO of another version (none, 0, 2, 99)", code: CodeRefused, name: "version", then: "no other is spoken", act: func(a *arena) error {
+			return a.hellos(func(i *intruder) []string {
+				key := base64.StdEncoding.EncodeToString(i.key())
+				return []string{`{"key":"` + key + `"}`, `{"version":0,"key":"` + key + `"}`, `{"version":2,"key":"` + key + `"}`, `{"version":99,"key":"` + key + `"}`, `{}`}
+			})
+		}},
+		{who: token, does: "says HELLO without its key or its JSON, or with fields of other kinds", code: CodeRefused, name: "invalid", then: "nothing is taken for granted", act: func(a *arena) error {
+			return a.hellos(func(i *intruder) []string {
+				key := base64.StdEncoding.EncodeToString(i.key())
+				return []string{`{"version":1}`, `{"version":1,"key":"AAAA"}`, ``, `[]`, `{"version":"1"}`, `{"version":1,"key":"` + key + `","hold_ms":-1}`, `{"version":1,"key":"` + key + `","link":"x"}`, `{"version":1,"key":"` + key}
+			})
 		}},
 		{who: token, does: "begins without HELLO: with DATA, SYNC, ACK, CLOSE", then: "nothing is taken before HELLO; that session ends", act: func(a *arena) error {
 			return a.besides(func(*conversation) error {

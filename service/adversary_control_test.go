@@ -1,7 +1,6 @@
 package service
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"culvert/sbrp"
+	"culvert/sbrp/chaos"
 	"culvert/sbrp/sbrptest"
 )
 
@@ -22,18 +22,10 @@ var relayCodes = []sbrp.Code{
 	sbrp.CodeIdentityKeyChanged, 0x7777,
 }
 
-// word is a Control frame, also one that no relay may send.
-func word(c sbrp.Code, id sbrp.SessionID) []byte {
-	if c.Known() && !c.SessionScoped() {
-		id = 0
-	}
-	return sbrp.AppendFrame(nil, sbrp.FrameControl, id, append(binary.BigEndian.AppendUint16(nil, uint16(c)), "a lie"...))
-}
-
 // controlThreats are a relay's lies about what has happened, each code at each moment.
 func controlThreats() (all []threat) {
 	for _, c := range relayCodes {
-		all = append(all, earlyLie(c), liveLie(c))
+		all = append(all, earlyLie(c), firstLie(c), liveLie(c))
 	}
 	return append(all, silentLies())
 }
@@ -51,9 +43,9 @@ func earlyLie(c sbrp.Code) threat {
 		var errs []error
 		for _, before := range []sbrp.FrameType{sbrp.FrameHandshakeAccept, sbrp.FrameData} {
 			a.deliver(sbrp.RoleClient, before, func(d sbrptest.Delivery) [][]byte {
-				out := [][]byte{word(c, d.SessionID), d.Message}
+				out := [][]byte{chaos.Say(c, d.SessionID), d.Message}
 				if c == sbrp.CodeSessionPaused || c == sbrp.CodeSessionPending {
-					out = [][]byte{out[0], word(sbrp.CodeSessionResumed, d.SessionID), out[1]}
+					out = [][]byte{out[0], chaos.Say(sbrp.CodeSessionResumed, d.SessionID), out[1]}
 				}
 				return out
 			})
@@ -62,6 +54,20 @@ func earlyLie(c sbrp.Code) threat {
 		return same(errs...)
 	}
 	return r
+}
+
+// firstLie is a code said to the daemon when it has heard nothing of a session yet, and when it has only just.
+func firstLie(c sbrp.Code) threat {
+	return threat{
+		who: "relay", does: fmt.Sprintf("says %v to the daemon just before HandshakeInit, or just after", c), then: "costs that attempt at most", relay: quickRelay, waits: endsSession(c),
+		act: func(a *arena) error {
+			const daemon, init = sbrp.RoleDaemon, sbrp.FrameHandshakeInit
+			return a.endure([]spoiling{
+				{daemon, init, func(d sbrptest.Delivery) [][]byte { return [][]byte{chaos.Say(c, d.SessionID), d.Message} }},
+				{daemon, init, func(d sbrptest.Delivery) [][]byte { return [][]byte{d.Message, chaos.Say(c, d.SessionID)} }},
+			})
+		},
+	}
 }
 
 // endsSession tells whether a daemon that hears the code gives the session up without a word, as the relay is to have told the
@@ -109,37 +115,50 @@ func silentLies() threat {
 	for _, c := range codes {
 		names = append(names, c.String())
 	}
-	return threat{who: "relay", does: "says " + strings.Join(names, ", ") + " to the daemon alone while a connection is open", then: "the client misses the daemon's answers within seconds; resumed", act: func(a *arena) error {
-		var all []*conversation
-		for range codes {
-			c, err := a.open(DialerOptions{})
-			if err != nil {
-				return err
-			}
-			if err := c.talk(); err != nil {
-				return err
-			}
-			all = append(all, c)
+	return threat{who: "relay", does: "says " + strings.Join(names, ", ") + " to the daemon alone while a connection is open", then: "the client misses the daemon's answers within seconds; resumed", waits: true, act: func(a *arena) error {
+		all, err := a.openAll(len(codes))
+		if err != nil {
+			return err
 		}
 		for i, id := range a.cheat.Sessions() {
 			a.lie(sbrp.RoleDaemon, id, codes[i])
 		}
-		var g errgroup.Group
-		for _, c := range all {
-			g.Go(func() error { return errors.Join(c.talk(), c.end()) })
-		}
-		return g.Wait()
+		return finishAll(all)
 	}}
+}
+
+// openAll opens so many conversations, each of a client of its own.
+func (a *arena) openAll(n int) (all []*conversation, err error) {
+	for range n {
+		c, err := a.open(DialerOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if err := c.talk(); err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// finishAll goes on with conversations, all at once, and ends them.
+func finishAll(all []*conversation) error {
+	var g errgroup.Group
+	for _, c := range all {
+		g.Go(func() error { return errors.Join(c.talk(), c.talk(), c.end()) })
+	}
+	return g.Wait()
 }
 
 // lie says a code to one end of a session. What stops it until further notice is taken back.
 func (a *arena) lie(to sbrp.Role, id sbrp.SessionID, c sbrp.Code) {
 	if to == sbrp.RoleDaemon {
-		a.cheat.ToDaemon(a.daemonID, word(c, id))
+		a.cheat.ToDaemon(a.daemonID, chaos.Say(c, id))
 		return
 	}
-	a.cheat.ToClient(id, word(c, id))
+	a.cheat.ToClient(id, chaos.Say(c, id))
 	if c == sbrp.CodeSessionPaused || c == sbrp.CodeSessionPending {
-		a.cheat.ToClient(id, word(sbrp.CodeSessionResumed, id))
+		a.cheat.ToClient(id, chaos.Say(sbrp.CodeSessionResumed, id))
 	}
 }

@@ -5,27 +5,14 @@ import (
 	"time"
 
 	"culvert/sbrp"
+	"culvert/sbrp/chaos"
 	"culvert/sbrp/e2ee"
 	"culvert/sbrp/sbrptest"
 )
 
-// Where the fields of a HandshakeAccept's payload begin.
-const (
-	acceptEphemeral = 32
-	acceptSignature = 64
-	acceptSize      = 128
-)
-
-// flip changes one bit of a message.
-func flip(msg []byte, offset int) [][]byte {
-	out := bytes.Clone(msg)
-	out[offset] ^= 1 << (offset % 8)
-	return [][]byte{out}
-}
-
-// reframed is a frame with another payload.
-func reframed(d sbrptest.Delivery, payload []byte) [][]byte {
-	return [][]byte{sbrp.AppendFrame(nil, d.Frame.Type, d.SessionID, payload)}
+// flip changes a bit of the byte at an offset of a message, another one at each offset.
+func flip(d sbrptest.Delivery, offset int) [][]byte {
+	return [][]byte{chaos.Flip(d.Message, 8*offset+offset%8)}
 }
 
 // handshakeThreats are a relay's, while client and daemon agree on keys.
@@ -40,57 +27,53 @@ func handshakeThreats() []threat {
 	return []threat{
 		{who: "relay", does: "forwards faithfully, and reads", then: "sees sizes and times", act: func(a *arena) error { return a.meanwhile(func() {}) }},
 		{who: "relay", does: "flips a bit of HandshakeInit, each of its bytes in turn", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
-			return a.every(sbrp.InitSize, sbrp.RoleDaemon, init, func(i int, d sbrptest.Delivery) [][]byte { return flip(d.Message, sbrp.HeaderSize+i) })
+			return a.every(sbrp.InitSize, sbrp.RoleDaemon, init, func(i int, d sbrptest.Delivery) [][]byte { return flip(d, sbrp.HeaderSize+i) })
 		}},
 		{who: "relay", does: "flips a bit of the identity key in HandshakeAccept, each of its bytes in turn", code: CodeIdentity, name: changed, then: other, act: func(a *arena) error {
-			return a.every(acceptEphemeral, sbrp.RoleClient, accept, func(i int, d sbrptest.Delivery) [][]byte { return flip(d.Message, sbrp.HeaderSize+i) })
+			return a.every(chaos.AcceptEphemeral, sbrp.RoleClient, accept, func(i int, d sbrptest.Delivery) [][]byte { return flip(d, sbrp.HeaderSize+i) })
 		}},
 		{who: "relay", does: "flips a bit of ephemeral key or signature in HandshakeAccept, each byte in turn", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
-			return a.every(acceptSize-acceptEphemeral, sbrp.RoleClient, accept, func(i int, d sbrptest.Delivery) [][]byte {
-				return flip(d.Message, sbrp.HeaderSize+acceptEphemeral+i)
+			return a.every(sbrp.AcceptSize-chaos.AcceptEphemeral, sbrp.RoleClient, accept, func(i int, d sbrptest.Delivery) [][]byte {
+				return flip(d, sbrp.HeaderSize+chaos.AcceptEphemeral+i)
 			})
 		}},
 		{who: "relay", does: "cuts HandshakeAccept short, at each of its bytes", code: CodeRelay, name: "malformed_frame", then: "no frame at all; tried again", act: func(a *arena) error {
-			return a.every(sbrp.HeaderSize+acceptSize, sbrp.RoleClient, accept, func(i int, d sbrptest.Delivery) [][]byte { return [][]byte{d.Message[:i]} })
+			return a.every(sbrp.HeaderSize+sbrp.AcceptSize, sbrp.RoleClient, accept, func(i int, d sbrptest.Delivery) [][]byte { return [][]byte{d.Message[:i]} })
 		}},
 		{who: "relay", does: "leaves out fields of HandshakeAccept (0, 32, 64, 95, 97, 127, 129 bytes)", code: CodeRelay, name: "malformed_frame", then: "not a size that the protocol has; tried again", act: func(a *arena) error {
 			sizes := []int{0, 32, 64, 95, 97, 127, 129}
 			return a.every(len(sizes), sbrp.RoleClient, accept, func(i int, d sbrptest.Delivery) [][]byte {
-				return reframed(d, append(bytes.Clone(d.Frame.Payload), 0)[:sizes[i]])
+				return [][]byte{chaos.Reframe(d.Frame, append(bytes.Clone(d.Frame.Payload), 0)[:sizes[i]])}
 			})
 		}},
 		{who: "relay", does: "strips the identity key (the 96-byte HandshakeAccept of an older draft)", then: "the signature is checked with the pin in any case: nothing is weaker", act: func(a *arena) error {
-			a.deliver(sbrp.RoleClient, accept, func(d sbrptest.Delivery) [][]byte { return reframed(d, d.Frame.Payload[acceptEphemeral:]) })
+			a.deliver(sbrp.RoleClient, accept, func(d sbrptest.Delivery) [][]byte { return [][]byte{chaos.Strip(d.Frame)} })
 			return a.attempt()
 		}},
 		{who: "relay", does: "answers in the daemon's place, with an identity of its own", code: CodeIdentity, name: changed, then: other, act: func(a *arena) error {
 			return a.posing(func(own []byte) []byte { return own })
 		}},
 		{who: "relay", does: "answers in the daemon's place and strips its own identity (96 bytes)", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
-			return a.posing(func(own []byte) []byte { return own[acceptEphemeral:] })
+			return a.posing(func(own []byte) []byte { return own[chaos.AcceptEphemeral:] })
 		}},
 		{who: "relay", does: "answers in the daemon's place, under the daemon's identity key", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
 			key := pinned(a.t, a.world, "client", "daemon").Key
-			return a.posing(func(own []byte) []byte { return append(key[:], own[acceptEphemeral:]...) })
+			return a.posing(func(own []byte) []byte { return append(key[:], own[chaos.AcceptEphemeral:]...) })
 		}},
 		{who: "relay", does: "puts its own ephemeral key into the daemon's HandshakeAccept", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
 			own := e2ee.NewInitiator("x", e2ee.GenerateIdentity().PublicKey()).Init()
 			return a.every(1, sbrp.RoleClient, accept, func(_ int, d sbrptest.Delivery) [][]byte {
-				p := bytes.Clone(d.Frame.Payload)
-				copy(p[acceptEphemeral:], own[:])
-				return reframed(d, p)
+				return [][]byte{chaos.SwapEphemeral(d.Frame, own)}
 			})
 		}},
 		{who: "relay", does: "puts an ephemeral key of small order into HandshakeAccept", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
 			return a.every(1, sbrp.RoleClient, accept, func(_ int, d sbrptest.Delivery) [][]byte {
-				p := bytes.Clone(d.Frame.Payload)
-				clear(p[acceptEphemeral:acceptSignature])
-				return reframed(d, p)
+				return [][]byte{chaos.SwapEphemeral(d.Frame, [sbrp.InitSize]byte{})}
 			})
 		}},
 		{who: "relay", does: "puts its own ephemeral key into HandshakeInit", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
 			own := e2ee.NewInitiator("x", e2ee.GenerateIdentity().PublicKey()).Init()
-			return a.every(1, sbrp.RoleDaemon, init, func(_ int, d sbrptest.Delivery) [][]byte { return reframed(d, own[:]) })
+			return a.every(1, sbrp.RoleDaemon, init, func(_ int, d sbrptest.Delivery) [][]byte { return [][]byte{chaos.SwapEphemeral(d.Frame, own)} })
 		}},
 		{who: "relay", does: "replays the HandshakeAccept of an earlier session", code: CodeIdentity, name: forged, then: refused, act: func(a *arena) error {
 			var old []byte
@@ -101,7 +84,7 @@ func handshakeThreats() []threat {
 			if err := a.attempt(); err != nil {
 				return err
 			}
-			return a.every(1, sbrp.RoleClient, accept, func(_ int, d sbrptest.Delivery) [][]byte { return reframed(d, old) })
+			return a.every(1, sbrp.RoleClient, accept, func(_ int, d sbrptest.Delivery) [][]byte { return [][]byte{chaos.Reframe(d.Frame, old)} })
 		}},
 		{who: "relay", does: "sends HandshakeInit back as HandshakeAccept", code: CodeRelay, name: "malformed_frame", then: "not a size that the protocol has; tried again", act: func(a *arena) error {
 			var init []byte
@@ -132,12 +115,11 @@ func handshakeThreats() []threat {
 func (a *arena) posing(change func(own []byte) []byte) error {
 	relay := e2ee.GenerateIdentity()
 	a.deliver(sbrp.RoleDaemon, sbrp.FrameHandshakeInit, func(d sbrptest.Delivery) [][]byte {
-		own, session, err := e2ee.Respond(relay, a.daemonID, d.Frame.Payload, e2ee.LayoutFull)
+		own, err := chaos.Pose(relay, a.daemonID, d.Frame.Payload)
 		if err != nil {
 			a.t.Error(err)
 			return nil
 		}
-		session.Wipe()
 		a.cheat.ToClient(d.SessionID, sbrp.AppendFrame(nil, sbrp.FrameHandshakeAccept, d.SessionID, change(own)))
 		return nil
 	})

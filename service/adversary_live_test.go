@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"testing"
 	"time"
 
 	"culvert/sbrp"
+	"culvert/sbrp/chaos"
 	"culvert/sbrp/sbrptest"
 )
 
@@ -22,44 +24,59 @@ func (a *arena) data(f func(d sbrptest.Delivery) [][]byte) {
 	})
 }
 
-// sealedOffsets are where the bits of a sealed message are changed: all of its nonce, each 16th byte of what is
-// encrypted, all of its tag.
-func sealedOffsets() (offsets []int) {
-	for i := range sbrp.NonceSize {
-		offsets = append(offsets, sbrp.HeaderSize+i)
+// spoilFirst does something to the first Data frame of a session that goes to an end, at each of its payload's bytes.
+func (a *arena) spoilFirst(to sbrp.Role, spoil func(d sbrptest.Delivery, at int) [][]byte) error {
+	size := 0
+	a.deliver(to, sbrp.FrameData, func(d sbrptest.Delivery) [][]byte {
+		size = len(d.Frame.Payload)
+		return [][]byte{d.Message}
+	})
+	if err := a.attempt(); err != nil {
+		return err
 	}
-	for i := range 16 {
-		offsets = append(offsets, sbrp.HeaderSize+sbrp.NonceSize+16*i)
+	step := 1
+	if testing.Short() {
+		step = 16
+	}
+	return a.every((size+step-1)/step, to, sbrp.FrameData, func(i int, d sbrptest.Delivery) [][]byte {
+		return spoil(d, min(i*step, len(d.Frame.Payload)-1)) // numbers in it may be shorter another time
+	})
+}
+
+func flipAt(d sbrptest.Delivery, at int) [][]byte { return flip(d, sbrp.HeaderSize+at) }
+
+func cutAt(d sbrptest.Delivery, at int) [][]byte { return [][]byte{chaos.Truncate(d.Frame, at)} }
+
+// sealedOffsets are where bits of a sealed message are changed while a connection is open: all of its header and nonce, some
+// of what is encrypted, and all of its tag, counted from the end.
+func sealedOffsets() (offsets []int) {
+	for i := range sbrp.HeaderSize + sbrp.NonceSize + 8 {
+		offsets = append(offsets, i)
 	}
 	for i := range sbrp.TagSize {
 		offsets = append(offsets, -1-i)
 	}
+	if testing.Short() {
+		return []int{0, 1, 4, 5, 12, 13, 16, 24, 25, -16, -1}
+	}
 	return offsets
-}
-
-// flipFirst changes a bit of the first Data frame of a session that goes to an end, at each of the offsets.
-func (a *arena) flipFirst(to sbrp.Role) error {
-	offsets := sealedOffsets()
-	return a.every(len(offsets), to, sbrp.FrameData, func(i int, d sbrptest.Delivery) [][]byte {
-		at := offsets[i]
-		if at < 0 {
-			at += len(d.Message)
-		}
-		return flip(d.Message, min(at, len(d.Message)-1))
-	})
 }
 
 // liveThreats are a relay's, with what is sealed.
 func liveThreats() []threat {
 	const resumes = "what is refused ends that session; the next one takes the connection over"
 	return []threat{
-		{who: "relay", does: "flips a bit of the client's first sealed message (HELLO): nonce, ciphertext, tag", code: CodeRelay, name: "session_expired", then: "the daemon ends the session; tried again", act: func(a *arena) error { return a.flipFirst(sbrp.RoleDaemon) }},
-		{who: "relay", does: "flips a bit of the daemon's first sealed message (WELCOME): nonce, ciphertext, tag", code: CodeRelay, name: "decrypt_failed", then: "tried again", act: func(a *arena) error { return a.flipFirst(sbrp.RoleClient) }},
-		{who: "relay", does: "flips bits of header, nonce, ciphertext and tag while a connection is open", then: resumes, act: func(a *arena) error {
+		{who: "relay", does: "flips a bit of the client's first sealed message (HELLO), each of its bytes in turn", code: CodeRelay, name: "session_expired", then: "the daemon ends the session; tried again", act: func(a *arena) error { return a.spoilFirst(sbrp.RoleDaemon, flipAt) }},
+		{who: "relay", does: "flips a bit of the daemon's first sealed message (WELCOME), each of its bytes in turn", code: CodeRelay, name: "decrypt_failed", then: "tried again", act: func(a *arena) error { return a.spoilFirst(sbrp.RoleClient, flipAt) }},
+		{who: "relay", does: "cuts HELLO short, at each of its bytes", code: CodeRelay, name: "session_expired", then: "the daemon ends the session; tried again", act: func(a *arena) error { return a.spoilFirst(sbrp.RoleDaemon, cutAt) }},
+		{who: "relay", does: "cuts WELCOME short, at each of its bytes", code: CodeRelay, name: "decrypt_failed", then: "tried again", act: func(a *arena) error { return a.spoilFirst(sbrp.RoleClient, cutAt) }},
+		{who: "relay", does: "flips bits of a sealed message while a connection is open: each byte of header, nonce and tag, some of the ciphertext", then: resumes, act: func(a *arena) error {
 			for _, to := range []sbrp.Role{sbrp.RoleClient, sbrp.RoleDaemon} {
-				for _, at := range []int{0, 1, 4, 5, 12, 13, 16, 24, 25, 60} {
+				for _, at := range sealedOffsets() {
 					err := a.meanwhile(func() {
-						a.deliver(to, sbrp.FrameData, func(d sbrptest.Delivery) [][]byte { return flip(d.Message, min(at, len(d.Message)-1)) })
+						a.deliver(to, sbrp.FrameData, func(d sbrptest.Delivery) [][]byte {
+							return flip(d, min((len(d.Message)+at)%len(d.Message), len(d.Message)-1))
+						})
 					})
 					if err != nil {
 						return fmt.Errorf("offset %d to %v: %w", at, to, err)
@@ -73,7 +90,7 @@ func liveThreats() []threat {
 				for _, size := range []int{0, 1, 11, 12, 27, 28, 29, 60} {
 					err := a.meanwhile(func() {
 						a.deliver(to, sbrp.FrameData, func(d sbrptest.Delivery) [][]byte {
-							return reframed(d, d.Frame.Payload[:min(size, len(d.Frame.Payload))])
+							return [][]byte{chaos.Truncate(d.Frame, size)}
 						})
 					})
 					if err != nil {
@@ -201,7 +218,7 @@ func liveThreats() []threat {
 				a.deliver(sbrp.RoleDaemon, sbrp.FrameData, func(d sbrptest.Delivery) [][]byte {
 					for _, id := range append(ids, a.cheat.Sessions()...) {
 						if id != d.SessionID {
-							return [][]byte{sbrp.AppendFrame(nil, sbrp.FrameData, id, d.Frame.Payload), d.Message}
+							return [][]byte{chaos.Redirect(d.Frame, id), d.Message}
 						}
 					}
 					a.t.Error("there is no other session")
@@ -253,7 +270,7 @@ func liveThreats() []threat {
 			return a.meanwhile(func() {
 				for _, id := range a.cheat.Sessions() {
 					for range 1000 {
-						a.cheat.ToClient(id, word(sbrp.CodeRateLimited, id))
+						a.cheat.ToClient(id, chaos.Say(sbrp.CodeRateLimited, id))
 					}
 				}
 			})

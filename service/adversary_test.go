@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -30,25 +31,34 @@ type threat struct {
 	act func(a *arena) error
 	// clients are those that the daemon knows at the end beside the first one.
 	clients []string
+	// relay changes the real relay behind the adversary; nil: nothing.
+	relay func(*RelayOptions)
+	// waits says that the row spends seconds on waiting: such rows run beside each other, all at once.
+	waits bool
 }
 
 func allThreats() []threat {
-	return slices.Concat(handshakeThreats(), controlThreats(), liveThreats(), planeThreats(), clientThreats())
+	return slices.Concat(handshakeThreats(), swapThreats(), controlThreats(), enduredThreats(), liveThreats(), planeThreats(), clientThreats())
 }
 
 // TestAdversary has the real parts meet an adversary, row by row, each in a world of its own.
 func TestAdversary(t *testing.T) {
 	all := allThreats()
 	t.Run("all", func(t *testing.T) {
+		t.Run("waiting", func(t *testing.T) {
+			t.Parallel()
+			var rows sync.WaitGroup
+			for _, r := range all {
+				if r.waits {
+					rows.Go(func() { t.Run(r.title(), r.run) })
+				}
+			}
+			rows.Wait()
+		})
 		for _, r := range all {
-			t.Run(strings.ReplaceAll(r.who+" "+r.does, " ", "_"), func(t *testing.T) {
-				t.Parallel()
-				a := newArena(t)
-				r.check(t, r.act(a))
-				a.cheat.Deliver(nil)
-				a.cheat.Answer(nil)
-				a.proof(t, r.clients...)
-			})
+			if !r.waits {
+				t.Run(r.title(), func(t *testing.T) { t.Parallel(); r.run(t) })
+			}
 		}
 	})
 	table := threatTable(all)
@@ -61,6 +71,18 @@ func TestAdversary(t *testing.T) {
 	if err != nil || strings.ReplaceAll(string(have), "\r\n", "\n") != table {
 		t.Errorf("%s is not what the rows say (%v): go test ./service -run TestAdversary -update", threats, err)
 	}
+}
+
+func (r threat) title() string { return strings.ReplaceAll(r.who+" "+r.does, " ", "_") }
+
+// run has the adversary act in a world of its own, and looks at what came of it.
+func (r threat) run(t *testing.T) {
+	a := newArena(t, r.relay)
+	r.check(t, r.act(a))
+	a.cheat.Deliver(nil)
+	a.cheat.Answer(nil)
+	a.cheat.Instead(nil)
+	a.proof(t, r.clients...)
 }
 
 // check compares what the honest command ended with.
@@ -82,7 +104,7 @@ func (r threat) check(t *testing.T, err error) {
 
 // What the rows rely on: the arena notices plaintext and wrong bytes.
 func TestArenaNotices(t *testing.T) {
-	a := newArena(t)
+	a := newArena(t, nil)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.cheat.URL, nil)
 	if err != nil {
 		t.Fatal(err)

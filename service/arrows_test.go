@@ -33,8 +33,10 @@ var arrows = map[string][]string{
 	"sbrp/endpoint":  {"sbrp", "sbrp/e2ee", "sbrp/wsconn"},
 	"sbrp/relay":     {"sbrp", "sbrp/token", "sbrp/wsconn"},
 	"sbrp/control":   {"sbrp", "sbrp/api", "sbrp/token", "config/private"},
+	// The hostile relay, for tests and for `culvert relay --chaos`: it poses with keys of its own.
+	"sbrp/chaos": {"sbrp", "sbrp/e2ee", "sbrp/wsconn"},
 	// Imported by tests only, which the test checks too.
-	"sbrp/sbrptest":       {"sbrp", "sbrp/wsconn"},
+	"sbrp/sbrptest":       {"sbrp", "sbrp/chaos", "sbrp/wsconn"},
 	"sbrp/control/pgtest": {},
 	"mux/muxtest":         {"mux"},
 }

@@ -11,8 +11,9 @@
 // `make conformance` prints all of it. ForgeClient and BadTokens are relay tokens
 // made without package token, for the suites of both sides of that check.
 //
-// [Cheat] makes hostile ones of a real relay and a real control plane, for the
-// table of threats that package service proves and ../THREATS.md shows.
+// [Cheat] makes hostile ones of a real relay and a real control plane (package
+// chaos) and remembers what endpoints send, for the table of threats that package
+// service proves and ../THREATS.md shows.
 //
 // It is imported by tests only.
 package sbrptest
