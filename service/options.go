@@ -204,6 +204,8 @@ type RelayOptions struct {
 	// Drain is over how much time the connections are told to go elsewhere when ctx ends; 0: all
 	// at once, which is right where there is no other relay. It ends at most 15 s after that.
 	Drain time.Duration
+	// Chaos has the relay cheat, as ChaosUsage says: for tests, on loopback only. Empty: it does not.
+	Chaos string
 	// Ready is called once, when the listener accepts connections.
 	Ready func(RelayInfo)
 }
@@ -216,6 +218,7 @@ type RelayInfo struct {
 	Pprof    string // listener of RelayOptions.Pprof; empty: none
 	KeyFile  string // the file with the admin API key
 	FirstRun bool   // the admin key was made by this start
+	Chaos    string // how the relay cheats, with the seed; empty: it does not
 }
 
 // KeyStoreOptions name the store of a relay for the `relay key` commands.

@@ -47,6 +47,10 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 	if o.Limits, err = o.Limits.withDefaults(); err != nil {
 		return err
 	}
+	spec, err := chaosSpec(o)
+	if err != nil {
+		return err
+	}
 	tlsConfig, err := relayTLS(o)
 	if err != nil {
 		return err
@@ -109,6 +113,9 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		KeyFile: filepath.Join(dir.Path(), adminKeyFile), FirstRun: first,
 		Metrics: addrOf(doors.metrics), Pprof: addrOf(doors.pprof),
 	}
+	if spec != nil {
+		info.Chaos = spec.String()
+	}
 	p := newProcess(&machine{dir: dir, program: o.Program, log: h.log, beat: o.Beat, every: o.BeatEvery, command: o.Command}, "relay", sink)
 	p.relay = func() *RelayStatus { return h.status(info) }
 	online := func() {
@@ -118,7 +125,11 @@ func RunRelay(ctx context.Context, o RelayOptions, sink Sink) error {
 		}
 	}
 	return p.run(ctx, func(ctx context.Context) error {
-		if ac == nil {
+		switch {
+		case spec != nil:
+			online()
+			return h.serveCheating(ctx, spec, ln, doors)
+		case ac == nil:
 			online()
 			return h.serve(ctx, ln, doors)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,8 +50,14 @@ clients of a node that fails go to the others, and their connections go on.`,
 	f.StringVar(&o.Pprof, "pprof", "", "loopback `HOST:PORT` for the profiler (default: none)")
 	f.Var(span{&o.Drain}, "drain", "on SIGTERM, over how much time connections are moved to other relays (default: at once)")
 	addLimits(f, &o.Limits)
+	f.StringVar(&o.Chaos, "chaos", "", "cheat as `SPEC` says, to test a set-up of one's own; loopback only (help: the words of a SPEC)")
+	f.Lookup("chaos").Hidden = true // nobody needs it who runs a relay for others
 	fd.add(cmd)
 	cmd.RunE = a.runEndless(func(ctx context.Context, _ []string) error {
+		if o.Chaos == "help" {
+			a.print.script(service.ChaosUsage())
+			return nil
+		}
 		if err := fd.open(); err != nil {
 			return err
 		}
@@ -61,6 +68,9 @@ clients of a node that fails go to the others, and their connections go on.`,
 		o.Common = c
 		o.Ready = func(i service.RelayInfo) {
 			a.print.note("relay ready at %s (listening on %s)", i.URL, i.Addr)
+			if i.Chaos != "" {
+				a.print.warn([]error{fmt.Errorf("THIS RELAY CHEATS ON PURPOSE, for tests on this machine: --chaos %s", i.Chaos)})
+			}
 			if i.Metrics != "" {
 				a.print.note("metrics at http://%s/metrics", i.Metrics)
 			}

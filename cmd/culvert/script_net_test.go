@@ -74,8 +74,9 @@ func serveEcho(ts *testscript.TestScript, ln net.Listener) {
 // stream is a connection that a script holds open.
 type stream struct{ conn net.Conn }
 
-// cmdStream is "stream open NAME ADDR", "stream alive NAME" (an echo comes back) and
-// "stream dropped NAME" (the connection ends without being closed here).
+// cmdStream is "stream open NAME ADDR", "stream alive NAME" (an echo comes back),
+// "stream carries NAME FILE" (the echo is the file, byte for byte) and "stream dropped NAME"
+// (the connection ends without being closed here).
 func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
 	w := worldOf(ts)
 	if args[0] == "open" {
@@ -101,6 +102,8 @@ func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
 		if !bytes.Equal(said, heard) {
 			ts.Fatalf("said %q, heard %q", said, heard)
 		}
+	case "carries":
+		carryFile(ts, c, ts.MkAbs(args[2]))
 	case "dropped":
 		_, err := c.Read(make([]byte, 1))
 		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -108,8 +111,23 @@ func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		ts.Logf("%s: %v", args[1], err)
 	default:
-		ts.Fatalf("usage: stream open|alive|dropped NAME [ADDR]")
+		ts.Fatalf("usage: stream open|alive|carries|dropped NAME [ADDR|FILE]")
 	}
+}
+
+// carryFile sends a file and wants the very same back meanwhile.
+func carryFile(ts *testscript.TestScript, c net.Conn, file string) {
+	want, err := os.ReadFile(file)
+	ts.Check(err)
+	ts.Check(c.SetDeadline(time.Now().Add(4 * patience))) // the way may be lost several times
+	sent := make(chan error, 1)
+	go func() { _, err := c.Write(want); sent <- err }() // waited for below
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c, got)
+	if !bytes.Equal(got[:n], want[:n]) {
+		ts.Fatalf("wrong bytes among the first %d", n)
+	}
+	ts.Check(errors.Join(err, <-sent))
 }
 
 // cmdRefused is "refused ADDR": a local connection there is reset; a local program does
