@@ -126,6 +126,9 @@ func (f *framer) inbound() error {
 	if s.credit.received += uint64(size); s.credit.received > s.credit.told {
 		return protocolError("stream %d has %d bytes, at most %d were asked for", id, s.credit.received, s.credit.told)
 	}
+	if flags&flagFIN != 0 && s.remoteFIN.Load() { // yamux minds, also where a reset follows
+		return protocolError("stream %d ended twice", id)
+	}
 	if flags&flagRST != 0 {
 		f.gone(s, true)
 	} else {
@@ -134,9 +137,7 @@ func (f *framer) inbound() error {
 			signal(s.waiter.ch)
 		}
 		if flags&flagFIN != 0 {
-			if s.remoteFIN.Swap(true) {
-				return protocolError("stream %d ended twice", id)
-			}
+			s.remoteFIN.Store(true)
 			f.retire(s)
 		}
 	}

@@ -79,6 +79,7 @@ func TestHostileFramesEndTheLink(t *testing.T) {
 		{"backwards", join(frame(frameWindow, flagSYN, 5, 0, ""), open), "opens stream 1 after 5"},
 		{"acknowledged twice", join(open, frame(frameWindow, flagACK, 1, 0, "")), "acknowledged twice"},
 		{"ended twice", join(open, frame(frameWindow, flagFIN, 1, 0, ""), frame(frameWindow, flagFIN, 1, 0, "")), "ended twice"},
+		{"ended, then reset and ended", join(open, frame(frameWindow, flagFIN, 1, 0, ""), frame(frameWindow, flagRST|flagFIN, 1, 0, "")), "ended twice"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
