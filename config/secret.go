@@ -22,18 +22,24 @@ const maxSecret = 4096
 // [redacted] under every verb, in JSON and in slog; Reveal gives the text.
 // The zero value is an empty secret. Secrets cannot be compared with ==.
 type Secret struct {
-	_ [0]func()
-	s string
+	// A function, because no printer sees into one: fmt calls no method on an unexported
+	// field of someone else's struct, but walks it.
+	s func() string
 }
 
 // NewSecret wraps s.
-func NewSecret(s string) Secret { return Secret{s: s} }
+func NewSecret(s string) Secret { return Secret{s: func() string { return s }} }
 
 // Reveal returns the text itself: for the one call that sends or stores it.
-func (s Secret) Reveal() string { return s.s }
+func (s Secret) Reveal() string {
+	if s.s == nil {
+		return ""
+	}
+	return s.s()
+}
 
 // IsZero tells whether the secret is empty.
-func (s Secret) IsZero() bool { return s.s == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
 // String returns "[redacted]".
 func (s Secret) String() string { return redacted }

@@ -21,7 +21,7 @@ func TestSecretsPrintRedacted(t *testing.T) {
 	values := map[string]any{
 		"Secret": NewSecret(text), "*Secret": new(NewSecret(text)),
 		"PSK": psk, "*PSK": &psk, "Pairing": pairing, "*Pairing": &pairing,
-		"struct": struct{ S Secret }{NewSecret(text)}, "slice": []PSK{psk}, "map": map[string]Secret{"k": NewSecret(text)},
+		"struct": struct{ S Secret }{NewSecret(text)}, "unexported": struct{ s Secret }{NewSecret(text)}, "pointer": struct{ s *Secret }{new(NewSecret(text))}, "slice": []PSK{psk}, "map": map[string]Secret{"k": NewSecret(text)},
 	}
 	for name, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%U", "%c"} {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -34,7 +36,11 @@ func openDir(path string) (*config.Dir, error) {
 	}
 	dir, err := config.Open(path)
 	if err != nil {
-		return nil, &Error{Code: CodeConfig, Name: "state_dir", Err: err}
+		e := &Error{Code: CodeConfig, Name: "state_dir", Err: err}
+		if foreign, owner := foreignDir(path); foreign && errors.Is(err, fs.ErrPermission) {
+			e.Mend = fmt.Sprintf("sudo -u %s culvert …, or a --state-dir of your own", owner)
+		}
+		return nil, e
 	}
 	return dir, nil
 }
@@ -130,11 +136,12 @@ func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
 	if err != nil {
 		return LoginResult{}, err
 	}
-	if strings.TrimSpace(o.APIKey) == "" {
+	key := strings.TrimSpace(o.APIKey.Reveal())
+	if key == "" {
 		return LoginResult{}, errorf(CodeLogin, "key", "the operator makes one with `culvert relay key create`", "the API key is empty")
 	}
 	name := cmp.Or(o.Name, hostName())
-	resp, err := cl.Enroll(ctx, api.EnrollRequest{APIKey: strings.TrimSpace(o.APIKey), Name: name})
+	resp, err := cl.Enroll(ctx, api.EnrollRequest{APIKey: key, Name: name})
 	if err != nil {
 		return LoginResult{}, classify(err)
 	}

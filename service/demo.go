@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"culvert/config"
 	"culvert/tunnel"
 )
 
@@ -127,7 +128,7 @@ func (d *demo) login(ctx context.Context, relay RelayInfo) error {
 	if err != nil {
 		return err
 	}
-	_, err = Login(ctx, LoginOptions{Common: d.common("daemon"), URL: relay.URL, APIKey: key, Name: "demo"})
+	_, err = Login(ctx, LoginOptions{Common: d.common("daemon"), URL: relay.URL, APIKey: config.NewSecret(key), Name: "demo"})
 	return err
 }
 

@@ -40,10 +40,10 @@ type CommandFunc func(ctx context.Context, words []string, stdout, stderr io.Wri
 // LoginOptions enrol this machine's device key at a control plane.
 type LoginOptions struct {
 	Common
-	URL    string // control plane, https://…; http only to loopback
-	APIKey string // secret; from a file, stdin or a prompt
-	CAFile string // PEM file of a private CA; empty: the system's roots
-	Name   string // name of this machine; empty: the host name
+	URL    string        // control plane, https://…; http only to loopback
+	APIKey config.Secret // from a file, stdin or a prompt
+	CAFile string        // PEM file of a private CA; empty: the system's roots
+	Name   string        // name of this machine; empty: the host name
 }
 
 // LoginResult tells what was enrolled.

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"culvert/config"
@@ -52,6 +53,9 @@ func newPairSecret() pairSecret {
 
 // Format hides the secret under every verb.
 func (s pairSecret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[redacted]") }
+
+// LogValue hides it from the log.
+func (s pairSecret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // code returns the text for people: 27 letters in groups of five.
 func (s pairSecret) code() string {

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"time"
 
 	"culvert/config"
@@ -23,6 +26,12 @@ type pairing struct {
 	caFile  string
 	as      string
 }
+
+// Format hides the psk under every verb, and what else there is with it.
+func (pairing) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") } // fmt.State cannot fail
+
+// LogValue hides it from the log.
+func (pairing) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // pairWith connects to the daemon, has the psk proved both ways and pins the daemon.
 func (m *machine) pairWith(ctx context.Context, p pairing) (Paired, error) {

@@ -36,6 +36,8 @@ type RunOptions struct {
 	// Starting is called before the command is: the streams are its own from now on; nil is
 	// allowed.
 	Starting func()
+	// Started is called when the command has been started, or could not be; nil is allowed.
+	Started func()
 }
 
 // Run binds the forwards, waits until every target has been reached, runs the command with
@@ -129,7 +131,11 @@ func (r *running) run(ctx context.Context, failed <-chan error, sink Sink) (int,
 	if r.o.Starting != nil {
 		r.o.Starting()
 	}
-	if err := cmd.Start(); err != nil {
+	err := cmd.Start()
+	if r.o.Started != nil {
+		r.o.Started()
+	}
+	if err != nil {
 		return 0, errorf(CodeFailure, "command", "check its name and PATH", "start %s: %w", r.o.Command[0], err)
 	}
 	ended := make(chan error, 1)

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"culvert/config"
 )
 
 // wiretap is a proxy in front of the relay that notes every secret that passes it.
@@ -138,7 +140,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	tap.leadTo(w.relay.Addr)
 	w.login("daemon", "daemon")
 	wrong := "cvk_wrong0id_" + strings.Repeat("wrongkey", 4)
-	if _, err := Login(t.Context(), LoginOptions{Common: w.common("stranger"), URL: tap.url, APIKey: wrong}); err == nil {
+	if _, err := Login(t.Context(), LoginOptions{Common: w.common("stranger"), URL: tap.url, APIKey: config.NewSecret(wrong)}); err == nil {
 		t.Error("a wrong key was taken")
 	}
 	events := func(e Event) {

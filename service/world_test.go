@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"culvert/config"
 	"culvert/tunnel"
 )
 
@@ -96,7 +97,7 @@ func (w *world) login(machine string, scopes ...string) {
 	if err != nil {
 		w.t.Fatalf("make key: %v", err)
 	}
-	if _, err := Login(w.t.Context(), LoginOptions{Common: w.common(machine), URL: w.relay.URL, APIKey: key, Name: machine}); err != nil {
+	if _, err := Login(w.t.Context(), LoginOptions{Common: w.common(machine), URL: w.relay.URL, APIKey: config.NewSecret(key), Name: machine}); err != nil {
 		w.t.Fatalf("login %s: %v", machine, err)
 	}
 }

@@ -58,8 +58,8 @@ func TestAPIKey(t *testing.T) {
 			if r.code != test.code {
 				t.Fatalf("exit code %d, want %d; stderr %s", r.code, test.code, r.stderr.String())
 			}
-			if got, _ := r.got.(service.LoginOptions); got.APIKey != test.want {
-				t.Errorf("got the key %q, want %q", got.APIKey, test.want)
+			if got, _ := r.got.(service.LoginOptions); got.APIKey.Reveal() != test.want {
+				t.Errorf("got the key %q, want %q", got.APIKey.Reveal(), test.want)
 			}
 			wantNoSecret(t, r)
 		})

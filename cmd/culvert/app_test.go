@@ -100,7 +100,7 @@ func (r *testRun) recorded() calls {
 		},
 		run: func(_ context.Context, o service.RunOptions, _ service.Sink) (int, error) {
 			o.Common, o.Trust, o.Stdin, o.Stdout, o.Stderr = plain(o.Common), nil, nil, nil, nil
-			o.Signals, o.PassOn, o.Starting = nil, nil, nil
+			o.Signals, o.PassOn, o.Starting, o.Started = nil, nil, nil, nil
 			r.got = o
 			return 0, nil
 		},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"culvert/config"
 	"culvert/service"
 )
 
@@ -34,9 +35,11 @@ stdin, or a prompt: never from the command line, where other users could read it
 			return err
 		}
 		o.Common, o.URL = c, args[0]
-		if o.APIKey, err = a.apiKey(ctx, keyFile); err != nil {
+		key, err := a.apiKey(ctx, keyFile)
+		if err != nil {
 			return err
 		}
+		o.APIKey = config.NewSecret(key)
 		a.print.wait(askingKey, "logging in to "+o.URL)
 		r, err := a.calls.login(ctx, o)
 		a.print.done(askingKey)

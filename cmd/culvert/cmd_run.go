@@ -64,7 +64,12 @@ exit code is the result. If it was not started, the exit code is one of culvert'
 		o.Signals, o.PassOn = signals, passOn
 		o.Trust = a.trust(ctx, firstUse)
 		a.print.setHold(o.HoldTime)
-		o.Starting = func() { a.print.endWaits(true) }
+		var back func()
+		o.Starting = func() {
+			a.print.endWaits(true)
+			back = lendDumps()
+		}
+		o.Started = func() { back() }
 		a.print.connecting(o.Daemon)
 		// A signal is the command's affair, and ends nothing here.
 		code, err := a.calls.run(context.WithoutCancel(ctx), o, a.print.trouble)

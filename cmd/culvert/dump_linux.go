@@ -15,3 +15,6 @@ func keepMemoryPrivate() {
 	}
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // best effort: a sandbox may forbid it
 }
+
+// lendDumps does nothing: what is executed is dumpable again by itself.
+func lendDumps() (back func()) { return func() {} }
