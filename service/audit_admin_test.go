@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"culvert/config"
+	"culvert/mux"
 )
 
 // auditLines are the lines of a machine's audit log, which must be whole.
@@ -89,6 +92,7 @@ func TestAuditAdministration(t *testing.T) {
 	w.eventually("the daemon's word about the hand's other work", func() bool {
 		return slices.ContainsFunc(w.auditLines("daemon"), func(l string) bool { return strings.Contains(l, actGrantNotAny) && strings.Contains(l, "byhand") })
 	})
+	w.stealPairing(d)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +105,7 @@ func TestAuditAdministration(t *testing.T) {
 		{actLoggedIn, uid, `"account":"default"`},
 		{actCodeMade, uid, `"targets":["echo"]`, `"for":"1h0m0s"`},
 		{actPaired, key, `"targets":["echo"]`, `"expires"`},
+		{actRefusedClient, mustKey(t, w.common("thief")).Key.String(), `"reason":"` + string(mux.RefusePairing) + `"`},
 		{actRenamed, uid, key, `"client":"phone"`, `"named":"` + rows[0].Name},
 		{actGranted, uid, other.Key.String(), `"client":"tablet"`, `"targets":["echo"]`},
 		{actGranted, uid, `"client":"tablet"`, `"targets":["web"]`, `"imported":"old-machine.txt"`},
@@ -125,6 +130,37 @@ func TestAuditAdministration(t *testing.T) {
 	}
 	if strings.Contains(strings.Join(lines, ""), code.Code) {
 		t.Error("the audit log holds the pairing code")
+	}
+}
+
+// stealPairing redeems a code of which only that half is known that the control plane knows too.
+func (w *world) stealPairing(daemon Common) {
+	w.t.Helper()
+	w.login("thief", "client")
+	code, err := MakePairing(w.t.Context(), PairOptions{Common: daemon})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	secret, err := parsePairCode(code.Code)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lookup, _ := secret.derive()
+	m, err := openMachine(w.t.Context(), w.common("thief"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer m.close()
+	cl, _, err := m.controlPlane(w.relay.URL, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sess, err := cl.RedeemPairing(w.t.Context(), lookup)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := m.pairWith(w.t.Context(), pairing{session: sess, psk: config.PSK{1}, baseURL: w.relay.URL}); CodeOf(err) != CodeRefused {
+		w.t.Errorf("half a pairing code: %v", err)
 	}
 }
 
