@@ -69,19 +69,20 @@ stop() {
 	wait "$container" 2>/dev/null || true
 }
 
-# memory puts $work into memory, if there is plenty of it, and looks whether it can hold a
+# make_root makes $root, in memory if there is plenty of it, and looks whether it can hold a
 # system's files.
-memory() {
+make_root() {
+	mkdir "$root"
 	into_memory
-	mknod "$work/null" c 1 3 2>/dev/null && echo >"$work/null" || left_out "no devices can be made here"
-	rm "$work/null"
+	mknod "$root/null" c 1 3 2>/dev/null && echo >"$root/null" || left_out "no devices can be made here"
+	rm "$root/null"
 }
 
 into_memory() {
 	local free
 	free=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
-	[ -z "$(ls -A "$work")" ] && [ "${free:-0}" -gt 3000 ] || return 0
-	mount -t tmpfs -o size=1500m,mode=755 culvert-service "$work" || left_out "nothing can be mounted here"
+	[ "${free:-0}" -gt 3000 ] || return 0
+	mount -t tmpfs -o size=1500m,mode=755 culvert-service "$root" || left_out "nothing can be mounted here"
 }
 
 # bootstrap makes the root of a minimal Debian.

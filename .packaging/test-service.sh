@@ -22,7 +22,7 @@ fi
 work=$2 root=$2/root
 trap finish EXIT
 trap 'exit 130' INT TERM
-memory
+make_root
 
 step "a minimal Debian, and the package in two versions"
 bootstrap &
