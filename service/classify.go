@@ -113,7 +113,7 @@ func byTarget(err error) *Error {
 				e.Err = fmt.Errorf("the daemon does not let this machine reach the target %q: %w", st.Target, st)
 			}
 		case tunnel.StatusUnknownTarget:
-			e.Mend = "`culvert expose` at the daemon names its targets"
+			e.Mend = "`culvert doctor DAEMON` names the targets that this machine may reach"
 		case tunnel.StatusUnsupported:
 			e.Mend = "update culvert on the older of the two machines"
 		case tunnel.StatusRefused:

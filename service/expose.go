@@ -370,7 +370,11 @@ func (x *exposure) tellPairingCode() {
 		x.sink(Event{Time: time.Now(), Event: EventError, Code: e.Name, Message: e.Error(), Mend: e.Mend})
 		return
 	}
-	x.sink(Event{Time: time.Now(), Event: EventPairingCode, PairingCode: code.Code, ExpiresAt: code.ExpiresAt})
+	told := Event{Time: time.Now(), Event: EventPairingCode, PairingCode: code.Code, ExpiresAt: code.ExpiresAt}
+	if e, err := x.m.enrolled(); err == nil {
+		told.URL = e.URL
+	}
+	x.sink(told)
 }
 
 // AuthorizedCount tells how many clients could connect now: a daemon that nobody may reach

@@ -122,6 +122,7 @@ type PairOptions struct {
 // PairingCode is a made code.
 type PairingCode struct {
 	Code      string
+	URL       string // control plane, which a guest has to name
 	ExpiresAt time.Time
 	// Running says that a daemon is running and will answer; if not, `culvert expose` must
 	// be started before the code expires.

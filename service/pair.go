@@ -46,7 +46,9 @@ func MakePairing(ctx context.Context, o PairOptions) (PairingCode, error) {
 	if err != nil {
 		return PairingCode{}, classify(err)
 	}
-	return m.makePairing(ctx, cl, reg.DaemonID, o, ttl)
+	code, err := m.makePairing(ctx, cl, reg.DaemonID, o, ttl)
+	code.URL = e.URL
+	return code, err
 }
 
 func (m *machine) makePairing(ctx context.Context, cl *api.Client, daemonID string, o PairOptions, ttl time.Duration) (PairingCode, error) {

@@ -21,7 +21,7 @@ func (a *app) makePairing(ctx context.Context, o service.PairOptions, wait bool)
 		return err
 	}
 	a.print.event(service.Event{
-		Time: time.Now(), Event: service.EventPairingCode, PairingCode: code.Code, ExpiresAt: code.ExpiresAt,
+		Time: time.Now(), Event: service.EventPairingCode, PairingCode: code.Code, ExpiresAt: code.ExpiresAt, URL: code.URL,
 	})
 	a.showQR(code.Code, time.Until(code.ExpiresAt))
 	if !code.Running {

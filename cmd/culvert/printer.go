@@ -119,7 +119,7 @@ func (p *printer) event(e service.Event) {
 	}
 	p.follow(e)
 	if e.Event == service.EventPairingCode {
-		p.pairingCode(e.PairingCode, e.ExpiresAt)
+		p.pairingCode(e)
 		return
 	}
 	if line := eventLine(e, p.loc, p.holdTime()); line != "" {
@@ -128,9 +128,9 @@ func (p *printer) event(e service.Event) {
 }
 
 // pairingCode writes a code to stdout, and to stderr how to use it.
-func (p *printer) pairingCode(code string, expires time.Time) {
-	p.note("pairing code, for one use until %s; on the other machine: culvert pair CODE", expires.In(p.loc).Format(time.TimeOnly))
-	p.data("%s", code)
+func (p *printer) pairingCode(e service.Event) {
+	p.note("pairing code, for one use until %s; on the other machine: culvert pair CODE%s", e.ExpiresAt.In(p.loc).Format(time.TimeOnly), prefixed(" --relay ", e.URL))
+	p.data("%s", e.PairingCode)
 }
 
 // fail tells why the command ends: two lines on stderr, and with --json an event too.

@@ -20,7 +20,7 @@ func sample() []service.Event {
 	return []service.Event{
 		{Time: at(1), Event: service.EventOnline, URL: "https://relay.example.org", Addr: "[::]:8443"},
 		{Time: at(2), Event: service.EventOnline, DaemonID: "d1", Name: "laptop", Fingerprint: fp, Relay: "wss://relay.example.org/relay"},
-		{Time: at(3), Event: service.EventPairingCode, PairingCode: "7K2M9-X4QTB", ExpiresAt: at(3).Add(5 * time.Minute)},
+		{Time: at(3), Event: service.EventPairingCode, PairingCode: "7K2M9-X4QTB", URL: "https://relay.example.org", ExpiresAt: at(3).Add(5 * time.Minute)},
 		{Time: at(4), Event: service.EventClientConnected, Client: "phone", Fingerprint: fp},
 		{Time: at(5), Event: service.EventListening, Daemon: "laptop", Target: "web", Addr: "127.0.0.1:49731"},
 		{Time: at(6), Event: service.EventTargetUnavailable, Daemon: "laptop", Target: "web", Code: "refused", Message: "connection refused"},
