@@ -22,14 +22,29 @@ one() {
 		-test.parallel=1 -test.fuzzcachedir="$FUZZCACHE/$package"
 	if ! "$bin" "$@" >"$log" 2>&1; then
 		verdict=FAIL
-		# A run that ends with a deadline and no failing input is the fuzzer's own (it stops its
-		# workers too late on a busy machine): such a one is repeated once.
-		if grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input written' "$log"; then
+		if not_ours "$log" "$bin" "$name"; then
 			"$bin" "$@" >"$log" 2>&1 && verdict=again
 		fi
 	fi
 	report "$line" "$verdict" "$package" "$name" $((SECONDS - began))
 	[ "$verdict" != FAIL ] || complain "$log" "$dir"
+}
+
+# not_ours tells whether a run failed by the fuzzer and not by what it found; such a one is
+# repeated once. On a machine that is busy, or stands still for seconds, it stops its workers too
+# late (a deadline, and no failing input), or takes one for hung whose input, alone, is in order.
+not_ours() {
+	local input
+	input=$(sed -n 's/^ *Failing input written to //p' "$1" | tail -n 1)
+	if [ -z "$input" ]; then
+		grep -q 'context deadline exceeded' "$1"
+		return
+	fi
+	grep -q 'process hung or terminated unexpectedly' "$1" || return 1
+	"$2" -test.paniconexit0 -test.timeout=1m -test.run="^$3\$/^${input##*/}\$" >/dev/null 2>&1 || return 1
+	echo "      $3: a worker hung or died, and does not with the same input:"
+	head -c 4096 "$input" | sed 's/^/      | /'
+	rm -f "$input"
 }
 
 # report prints a target's line and keeps it for the sum.
