@@ -160,6 +160,8 @@ client and daemon, with a relay and a control plane that are the adversary's. Wh
 - Nobody but the client reached the target.
 - The client's pin is the daemon's key still, and the daemon's list of clients holds nobody but those whom its owner let in.
 
+` + "`culvert relay --chaos SPEC`" + ` does a relay's part of it to a set-up of your own.
+
 `
 
 const threatsTail = `

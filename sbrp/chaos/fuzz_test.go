@@ -1,8 +1,11 @@
 package chaos
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
+
+	"culvert/sbrp"
 )
 
 // FuzzParse reads a SPEC: what is taken has a form that means the same, and an error names a clause of it.
@@ -31,6 +34,24 @@ func FuzzParse(f *testing.F) {
 			if o.p < 0 || o.p > 1 || o.once && o.p != 0 {
 				t.Errorf("%q: %s at odds %+v", text, cheatWords[c], o)
 			}
+		}
+	})
+}
+
+// FuzzBearer reads who comes with a token: nobody, a daemon, or a client with its session.
+func FuzzBearer(f *testing.F) {
+	token := func(claims string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".x"
+	}
+	f.Add(token(`{"role":"client","did":"d","sid":"AQIDBAUGBwg"}`))
+	f.Add(token(`{"role":"daemon","did":"d","sid":7}`))
+	f.Add(token(`{"role":"client","did":"d","sid":"AAAAAAAAAAA"}`))
+	f.Add("..")
+	f.Fuzz(func(t *testing.T, raw string) {
+		b := bearerOf(raw)
+		client, daemon := b.role == sbrp.RoleClient && b.id != 0, b.role == sbrp.RoleDaemon && b.id == 0
+		if b != (bearer{}) && !client && !daemon {
+			t.Errorf("%q is %+v", raw, b)
 		}
 	})
 }

@@ -36,8 +36,8 @@ var theWords = []word{
 	{"swap-ephemeral", "swap-ephemeral[=P]", "puts an ephemeral key of its own into the handshake", odd(swapEphemeral)},
 	{"strip", "strip[=P]", "takes the daemon's identity key out of the handshake", odd(strip)},
 	{"control", "control=CODE[@N], such as session_expired@3 or 0x0301@0", "says a code that is a lie, before the N-th message of a session (1), or before its handshake (0)", takeControl},
-	{"to", "to=client or to=daemon", "cheats only with messages to that end", takeTo},
-	{"on", "on=data, on=handshake or on=all", "cheats with sealed messages (data), with the handshake's, or with both", takeOn},
+	{"to", "to=client|daemon", "cheats only with messages to that end", takeTo},
+	{"on", "on=data|handshake|all", "cheats with sealed messages (data), with the handshake's, or with both", takeOn},
 	{"seed", "seed=N", "the same messages meet the same again", takeSeed},
 }
 
@@ -69,7 +69,6 @@ P is a probability for each message; without it, it is done once in each session
 `)
 	for _, w := range theWords {
 		form, _, _ := strings.Cut(w.form, ", such as")
-		form, _, _ = strings.Cut(form, " or ")
 		fmt.Fprintf(&b, "  %-22s %s\n", form, w.does)
 	}
 	return b.String()
