@@ -137,6 +137,7 @@ func (a *app) run(f func(ctx context.Context, args []string) error) func(*cobra.
 func (a *app) runEndless(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.endless = true
+		takeShortSlices()
 		return a.run(f)(cmd, args)
 	}
 }
