@@ -6,5 +6,5 @@
 // ../THREATS.md is, drives both by hand. [Relay] is a Middle that cheats by itself as a SPEC says: `culvert relay --chaos`.
 //
 // What befalls a message is decided by the SPEC's seed and by the message's place in its session, and by nothing else, so
-// that a run can be had again as far as the endpoints send the same.
+// that a run can be had again as far as the endpoints send the same and no clock decides (delay, hold, cut).
 package chaos
