@@ -1,11 +1,15 @@
 package service
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
+	"culvert/config"
 	"culvert/sbrp"
 )
 
@@ -67,6 +71,36 @@ func TestPairSecretIsRedacted(t *testing.T) {
 		for _, v := range []any{s, &s, struct{ S pairSecret }{s}} {
 			if got := fmt.Sprintf(verb, v); !strings.Contains(got, "redacted") {
 				t.Errorf("%s of %T prints %q", verb, v, got)
+			}
+		}
+	}
+}
+
+// What holds secrets for a while tells none of them, whoever prints it.
+func TestOptionsAreRedacted(t *testing.T) {
+	const text = "cvk_id_verysecret"
+	psk := config.PSK(bytes.Repeat([]byte{0xA7}, 32))
+	leaks := []string{"verysecret", "a7a7", "A7A7", "167 167", "167,167", "0xa7", "p6en"}
+	for _, v := range []any{
+		LoginOptions{APIKey: config.NewSecret(text)}, &LoginOptions{APIKey: config.NewSecret(text)},
+		pairing{psk: psk}, &pairing{psk: psk}, []pairing{{psk: psk}}, map[string]any{"p": pairing{psk: psk}},
+	} {
+		var out bytes.Buffer
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+			fmt.Fprintf(&out, verb, v)
+		}
+		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "value", v)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "value", v)
+		if o, ok := v.(LoginOptions); ok {
+			b, err := json.Marshal(o.APIKey)
+			if err != nil {
+				t.Error(err)
+			}
+			out.Write(b)
+		}
+		for _, leak := range leaks {
+			if strings.Contains(out.String(), leak) {
+				t.Errorf("%T leaks %s: %s", v, leak, out.String())
 			}
 		}
 	}

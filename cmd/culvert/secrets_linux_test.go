@@ -119,7 +119,7 @@ func (r *secretRun) look(pid int, name string) {
 	}
 	for _, file := range tasks {
 		b, _ := os.ReadFile(file) // a thread may end
-		for _, child := range strings.Fields(string(b)) {
+		for child := range strings.FieldsSeq(string(b)) {
 			var n int
 			if _, err := fmt.Sscan(child, &n); err == nil {
 				r.look(n, name+", its child")
