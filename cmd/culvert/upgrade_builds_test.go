@@ -27,10 +27,10 @@ type older struct {
 	bin  string
 }
 
-// olderCulverts builds two older versions from the repository's history: the one before this, and
-// the newest release; while there is none, the oldest commit that is still supported.
-// It is empty where there is no history, of which it tells.
-func olderCulverts(t *testing.T) []older {
+// olderCommits are two older versions of the repository's history, by what they are: the one
+// before this, and the newest release; while there is none, the oldest commit that is still
+// supported. It is empty where there is no history, of which it tells.
+func olderCommits(t *testing.T) map[string]string {
 	t.Helper()
 	var left leftOut
 	if ok, err := left.condition("have:git"); err != nil || !ok {
@@ -51,8 +51,7 @@ func olderCulverts(t *testing.T) []older {
 	if tag, err := git("describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD"); err == nil {
 		second, what = tag, "release "+tag
 	}
-	built := []older{buildOlder(t, "previous", previous)}
-	return append(built, buildOlder(t, what, second))
+	return map[string]string{"previous": previous, what: second}
 }
 
 // git runs git in the repository and returns what it prints, trimmed.

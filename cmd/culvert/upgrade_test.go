@@ -18,10 +18,10 @@ func TestUpgrade(t *testing.T) {
 		t.Skip("builds older versions: not with -short")
 	}
 	today := older{name: "today's", bin: buildCulvert(t)}
-	for _, old := range olderCulverts(t) {
-		t.Run(old.name, func(t *testing.T) {
-			t.Parallel()
-			upgradeTour(t, old, today)
+	for what, commit := range olderCommits(t) {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel() // building takes most of the time
+			upgradeTour(t, buildOlder(t, what, commit), today)
 		})
 	}
 	t.Run("future link", func(t *testing.T) {
