@@ -1,13 +1,10 @@
 package service
 
 import (
-	"context"
 	"encoding/json"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -162,28 +159,6 @@ func (w *world) stealPairing(daemon Common) {
 	if _, err := m.pairWith(w.t.Context(), pairing{session: sess, psk: config.PSK{1}, baseURL: w.relay.URL}); CodeOf(err) != CodeRefused {
 		w.t.Errorf("half a pairing code: %v", err)
 	}
-}
-
-// What a user asks a service to do is written down as his.
-func TestAuditAskedBy(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		return // it does not tell who asks
-	}
-	dir := ""
-	socket, _ := serveCommands(t, func(ctx context.Context, _ []string, _, stderr io.Writer) int {
-		_, err := Grant(ctx, GrantOptions{Common: Common{StateDir: dir}, Client: strings.Repeat("A", 42) + "E", Name: "phone", Targets: []string{"web"}})
-		if err != nil {
-			_, _ = io.WriteString(stderr, err.Error()) // the test says it
-		}
-		return int(CodeOf(err))
-	})
-	dir = filepath.Dir(filepath.Dir(socket))
-	var said strings.Builder
-	if code, err := askCommand(t.Context(), socket, nil, io.Discard, &said); code != 0 || err != nil {
-		t.Fatalf("exit code %d, %v: %s", code, err, said.String())
-	}
-	w := &world{t: t, dir: filepath.Dir(dir)}
-	wantLine(t, w.auditLines(filepath.Base(dir)), actGranted, `"uid":`+jsonOf(t, os.Getuid()), `"asked":"service"`)
 }
 
 // What cannot be written down is not done.

@@ -99,8 +99,9 @@ func startGroupHelper(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
 	if os.Geteuid() != 0 || bytes.Contains(out, []byte("no mounts here")) || cmd.Process == nil {
-		left := leftOut{missing: []string{"the superuser's mounts"}}
-		left.report(t)
+		// A right, not a program: nobody can install it.
+		t.Log("left out: the superuser's mounts")
+		noteLeftOut(t, []string{"the superuser's mounts"})
 		return
 	}
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestServiceForItsGroup")) {
