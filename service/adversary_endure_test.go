@@ -25,7 +25,11 @@ type spoiling struct {
 	do  func(d sbrptest.Delivery) [][]byte
 }
 
-// endure has the adversary do all of these, one in each session, while as many clients at once connect and try again until
+// mostAtOnce is how many clients connect at once: with the links that failed attempts leave behind, well below what a daemon
+// keeps for one client.
+const mostAtOnce = 24
+
+// endure has the adversary do all of these, one in each session, while clients connect, many at once, and try again until
 // they get through.
 func (a *arena) endure(all []spoiling) error {
 	a.patience = 4 * testTimeout // one client may meet several, each of which can cost it some seconds
@@ -47,7 +51,7 @@ func (a *arena) endure(all []spoiling) error {
 	})
 	for range len(all) {
 		var g errgroup.Group
-		for range len(all) {
+		for range min(len(all), mostAtOnce) {
 			g.Go(func() error { return a.call(DialerOptions{}) })
 		}
 		if err := g.Wait(); err != nil {
@@ -63,8 +67,9 @@ func (a *arena) endure(all []spoiling) error {
 	return fmt.Errorf("%d of %d were never done", len(left), len(all))
 }
 
-// quickRelay is a relay that soon gives up on a client without a handshake.
-func quickRelay(o *RelayOptions) { o.Limits.HandshakeTimeout = 2 * time.Second }
+// quickRelay is a relay that gives up sooner than others on a client without a handshake: no later than the client gives up on
+// a HELLO without an answer, and late enough for a busy machine.
+func quickRelay(o *RelayOptions) { o.Limits.HandshakeTimeout = 10 * time.Second }
 
 // enduredThreats are a relay's that cost attempts, and no more.
 func enduredThreats() []threat {
