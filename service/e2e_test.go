@@ -226,7 +226,7 @@ func TestRevokeDropsLiveStreams(t *testing.T) {
 			})
 			c := dialEcho(t, receive(t, "ready", ready))
 			rows, _, err := Clients(t.Context(), w.common("daemon"))
-			if err != nil || len(rows) != 1 || rows[0].Live != 1 {
+			if err != nil || len(rows) != 1 || rows[0].Live == 0 { // the pairing's link may be there still
 				t.Fatalf("clients: %+v, %v; want one with a live link", rows, err)
 			}
 			if how == "command" {
