@@ -193,20 +193,6 @@ func jsonOf(t *testing.T, v any) string {
 	return string(b)
 }
 
-// eventually waits until it is so.
-func (w *world) eventually(what string, so func() bool) {
-	w.t.Helper()
-	deadline, poll := time.After(testTimeout), time.NewTicker(20*time.Millisecond)
-	defer poll.Stop()
-	for !so() {
-		select {
-		case <-poll.C:
-		case <-deadline:
-			w.t.Fatalf("%s has not come within %v", what, testTimeout)
-		}
-	}
-}
-
 // forms are bytes in all the ways in which a log could show them.
 func forms(secrets ...[]byte) []string {
 	all := &wiretap{secrets: map[string]bool{}}

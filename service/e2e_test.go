@@ -225,10 +225,11 @@ func TestRevokeDropsLiveStreams(t *testing.T) {
 				return nil
 			})
 			c := dialEcho(t, receive(t, "ready", ready))
-			rows, _, err := Clients(t.Context(), w.common("daemon"))
-			if err != nil || len(rows) != 1 || rows[0].Live == 0 { // the pairing's link may be there still
-				t.Fatalf("clients: %+v, %v; want one with a live link", rows, err)
-			}
+			var rows []ClientRow
+			w.eventually("one client with one live link: the pairing's ends by itself", func() bool {
+				rows, _, err = Clients(t.Context(), w.common("daemon"))
+				return err == nil && len(rows) == 1 && rows[0].Live == 1
+			})
 			if how == "command" {
 				if _, err := Revoke(t.Context(), w.common("daemon"), rows[0].Name); err != nil {
 					t.Fatal(err)

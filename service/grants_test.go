@@ -28,10 +28,12 @@ func TestGrantsByHand(t *testing.T) {
 	goodAddr, goodEnd := w.forwardToEnd("good")
 	badAddr, badEnd := w.forwardToEnd("bad")
 	good, bad := dialEcho(t, goodAddr), dialEcho(t, badAddr)
-	rows, _, err := Clients(t.Context(), w.common("daemon"))
-	if err != nil || len(rows) != 2 {
-		t.Fatal(rows, err)
-	}
+	var rows []ClientRow
+	w.eventually("two clients with one live link each: those of the pairings end by themselves", func() bool {
+		var err error
+		rows, _, err = Clients(t.Context(), w.common("daemon"))
+		return err == nil && len(rows) == 2 && rows[0].Live == 1 && rows[1].Live == 1
+	})
 	if row, err := RenameClient(t.Context(), w.common("daemon"), rows[0].Name, "renamed"); err != nil || row.Live != 1 {
 		t.Fatalf("renamed: %+v, %v; want its link to stay", row, err)
 	}

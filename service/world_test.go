@@ -230,3 +230,17 @@ func serveEcho(t *testing.T, ln net.Listener) {
 	})
 	t.Cleanup(func() { ln.Close(); conns.Wait() })
 }
+
+// eventually waits until it is so.
+func (w *world) eventually(what string, so func() bool) {
+	w.t.Helper()
+	deadline, poll := time.After(testTimeout), time.NewTicker(20*time.Millisecond)
+	defer poll.Stop()
+	for !so() {
+		select {
+		case <-poll.C:
+		case <-deadline:
+			w.t.Fatalf("%s has not come within %v", what, testTimeout)
+		}
+	}
+}

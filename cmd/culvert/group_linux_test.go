@@ -36,7 +36,7 @@ func TestServiceForItsGroup(t *testing.T) {
 	url := g.start(uidService, `relay ready at (\S+) `, "relay", "--state-dir", "/var/lib/culvert-relay", "--listen", "127.0.0.1:0")
 	relay := []string{"--state-dir", "/var/lib/culvert-relay"}
 	key := g.run(uidMember, 0, "", append([]string{"relay", "key", "create", "--scope", "daemon,client"}, relay...)...)
-	g.run(uidMember, 2, "--out cannot be given to a service", append([]string{"relay", "key", "create", "--scope", "client", "--out", "/tmp/x"}, relay...)...)
+	g.run(uidMember, 2, "--out cannot be given to a service", append([]string{"relay", "key", "create", "--scope", "client", "--out", "key"}, relay...)...)
 
 	state := []string{"--state-dir", "/var/lib/culvert"}
 	on := func(words ...string) []string { return append(words, state...) }
