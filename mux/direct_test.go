@@ -92,16 +92,13 @@ func TestTakerGetsFramesWithFlags(t *testing.T) {
 	}
 	s := <-streams
 	mustRead(t, s, "first")
-	waiting := make(chan struct{})
 	go func() {
-		<-waiting
 		for _, f := range [][]byte{frame(frameData, 0, 1, 6, "second"), frame(frameData, flagFIN, 1, 4, "last")} {
 			for _, b := range f {
 				send([]byte{b})
 			}
 		}
 	}()
-	close(waiting)
 	got, _, err := readBoth(s, func(n int) int { return min(n, 3) })
 	if string(got) != "secondlast" || err != io.EOF {
 		t.Errorf("got %q, %v", got, err)
