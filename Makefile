@@ -36,11 +36,8 @@ test: ## all tests; at the end it names what was left out because this machine l
 test-fast: ## the tests that take seconds
 	$(GO) test -short -timeout 5m ./...
 
-# Left to `make test`: tests of cmd/culvert that take minutes under the detector and share no memory of their own.
-SLOW_RACE = ^(TestUpgrade|TestReleased|TestSecretsOfRealProcesses|TestServiceForItsGroup|TestExamples|TestPassphraseOnTerminal)$$|TestScripts/passphrase|TestScripts/chaos
-
 race: ## the race detector over everything that shares memory
-	$(GO) test -race -short -shuffle=on -timeout 25m -skip '$(SLOW_RACE)' ./...
+	$(GO) test -race -short -shuffle=on -timeout 15m ./...
 
 conformance: ## the table of the protocol's rules, in our words, and of the cases that prove each
 	@table=$$(mktemp); CULVERT_CONFORMANCE=$$table $(GO) test -count=1 -run '^TestConformance$$' $(SUITES) >"$$table.log" 2>&1; code=$$?; \

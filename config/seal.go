@@ -24,9 +24,6 @@ import (
 //	grep ^culvert identity.key | cut -d' ' -f3 | basenc -d --base64url | age -d > identity.key.open
 
 const (
-	// sealWork is scrypt's work factor, as a power of two: 128 MiB and some tenths of a
-	// second for each guess, as OWASP recommends. Each start of a command pays it once.
-	sealWork = 17
 	// mostSealWork bounds the factor of a file that is read: 1 GiB.
 	mostSealWork = 20
 	// maxSealed bounds the sealed text, in bytes; it has under 500.
