@@ -202,6 +202,30 @@ func TestProbeAndKick(t *testing.T) {
 	})
 }
 
+// An answer that was on the way when the network changed does not hide that the path is dead.
+func TestProbeAsksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, sbrptest.NewRelay(), "", nil)
+		x := r.dial(nil)
+		x.talk("live")
+		time.Sleep(time.Millisecond)
+		begun := time.Now()
+		x.client.Probe()
+		r.daemon.Kick()
+		time.Sleep(10 * time.Millisecond) // both are answered
+		r.relay.SilenceDaemon(daemonID, true)
+		r.relay.SilenceClient(x.id, true)
+		wantSilence(t, x.client.wantEnd())
+		if d := time.Since(begun); d > 5*time.Second {
+			t.Errorf("client noticed after %v, want 5 s", d)
+		}
+		x.daemon.wantPath(true, 1)
+		if d := time.Since(begun); d > 5100*time.Millisecond {
+			t.Errorf("daemon is back after %v, want 5 s", d)
+		}
+	})
+}
+
 // A relay that answers no Ping but speaks otherwise is alive.
 func TestDeafRelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

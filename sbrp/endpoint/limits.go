@@ -22,6 +22,9 @@ const (
 	// is below the 10 s in which a dead path must be noticed while data waits.
 	stallAfter = 5 * time.Second
 	stallGrace = 4 * time.Second
+	// probeAgain is how long after a doubt the relay is asked a second time: what
+	// comes right after a network change may have been on the way before it.
+	probeAgain = time.Second
 
 	// pausedMargin is added to the grace: the longest time that a client holds
 	// a paused session. A relay that is honest ends it by itself before.

@@ -166,8 +166,8 @@ func (u *uplink) recheck() {
 	}
 }
 
-// probe makes the keeper ask the relay for a sign of life at once: there is
-// reason to doubt the path.
+// probe makes the keeper ask the relay for a sign of life at once, and once more
+// after probeAgain: there is reason to doubt the path.
 func (u *uplink) probe() {
 	u.suspect.Store(true)
 	u.recheck()
@@ -233,6 +233,7 @@ func (u *uplink) keep() {
 	defer timer.Stop()
 	var (
 		lastPing, probed time.Time
+		again            time.Time // the second question about a doubt; zero: none
 		pings            uint64
 	)
 	for {
@@ -245,6 +246,11 @@ func (u *uplink) keep() {
 		now := time.Now()
 		p := u.pulse()
 		p.lastPing, p.probed, p.probeNow = lastPing, probed, u.suspect.Swap(false)
+		if p.probeNow {
+			again = now.Add(probeAgain)
+		} else if !again.IsZero() && !now.Before(again) {
+			p.probeNow, again = true, time.Time{}
+		}
 		v := u.live.check(now, p)
 		if v.dead {
 			u.fail(&SilenceError{Why: v.why, Silent: now.Sub(latest(p.opened, p.heard))})
@@ -259,6 +265,9 @@ func (u *uplink) keep() {
 			probed = now
 		}
 		next := v.next
+		if !again.IsZero() {
+			next = min(next, again.Sub(now))
+		}
 		if u.extra != nil {
 			next = min(next, u.extra(now))
 		}
