@@ -26,7 +26,8 @@ type Carrier interface {
 	Receive(buf []byte) ([]byte, error)
 
 	// Path tells whether messages may pass now and how often the same carrier has come back; changed is closed at the
-	// next change. It is a hint of whoever is in the middle and never proof.
+	// next change. It is a hint of whoever is in the middle and never proof. The end of the carrier is told by Receive and
+	// Send, not here.
 	Path() (up bool, resumes uint32, changed <-chan struct{})
 
 	// Close ends the carrier and unblocks everything. Closing again does nothing. The reason is for people.

@@ -51,6 +51,7 @@ type Session struct {
 	mu       sync.Mutex
 	state    State         // guarded by mu
 	link     *uplink       // guarded by mu; the WebSocket while the path is up at the daemon, for ever at the client
+	up       bool          // guarded by mu; what Path says
 	resumes  uint32        // guarded by mu
 	changed  chan struct{} // guarded by mu; closed and replaced when the path changes
 	err      error         // guarded by mu; set before done is closed
@@ -114,11 +115,13 @@ func (s *Session) State() State {
 
 // Path tells whether messages may pass now, how often this session has come
 // back after a pause, and gives a channel that is closed at the next change of
-// either. It rests on the relay's word: a hint, never proof.
+// either. It rests on the relay's word: a hint, never proof. The end of the
+// session is no change of it, though the channel is closed then too: Receive
+// says why, and a path that is called down would hide it.
 func (s *Session) Path() (up bool, resumes uint32, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == Active, s.resumes, s.changed
+	return s.up, s.resumes, s.changed
 }
 
 // Done returns a channel that is closed when the session is over.
@@ -164,6 +167,9 @@ func (s *Session) step(on event, err error, then func()) (ok, first bool) {
 		s.err = err
 		close(s.done)
 		first = true
+	}
+	if !first {
+		s.up = next == Active
 	}
 	if (was == Active) != (next == Active) || first {
 		close(s.changed)

@@ -91,7 +91,7 @@ func TestStateTables(t *testing.T) {
 		for from := Idle; from <= Closed; from++ {
 			for on := evDial; on <= evClose; on++ {
 				s := newSession(1, side.role, slog.New(slog.DiscardHandler))
-				s.state = from
+				s.state, s.up = from, from == Active
 				_, _, changed := s.Path()
 				to, listed := want[transition{from, on}]
 				if !listed {
@@ -108,8 +108,8 @@ func TestStateTables(t *testing.T) {
 					t.Errorf("%v: %v on event %d: over is %v, error %v, want over %v", side.role, from, on, s.isOver(), s.Err(), over)
 				}
 				up, _, _ := s.Path()
-				if up != (to == Active) {
-					t.Errorf("%v: path in %v is up: %v", side.role, to, up)
+				if want := !over && to == Active || over && from == Active; up != want {
+					t.Errorf("%v: path from %v to %v is up: %v, want %v", side.role, from, to, up, want)
 				}
 				select {
 				case <-changed:
