@@ -59,9 +59,9 @@ func (d *daemon) shutdown() {
 	} else {
 		d.out.finish(endShutdown)
 	}
-	d.out.kick()
 }
 
+func (d *daemon) kick()                              { d.out.kick() }
 func (d *daemon) cut()                               { d.conn.CloseNow() }
 func (d *daemon) ping()                              { d.conn.PingWS() }
 func (d *daemon) stuck(now time.Time) time.Duration  { return d.reader.stuck(now) }
@@ -121,6 +121,9 @@ func (d *daemon) forward(f sbrp.Frame, msg []byte) {
 	case f.Type == sbrp.FrameHandshakeAccept && !s.initiated.Load():
 		d.srv.discard(discardHandshake)
 		return
+	case f.Type == sbrp.FrameHandshakeAccept && !s.accepted.Load():
+		d.accept(s, msg)
+		return
 	}
 	switch s.client.out.send(msg) {
 	case full:
@@ -133,11 +136,18 @@ func (d *daemon) forward(f sbrp.Frame, msg []byte) {
 		return
 	}
 	d.srv.stats.toClient.add(len(msg))
-	if f.Type == sbrp.FrameHandshakeAccept && !s.accepted.Swap(true) {
-		// After it was sent: until then the client is told nothing but its end.
-		d.srv.stats.handshakes.Add(1)
-		s.client.handshake.Stop()
+}
+
+// accept sends a session's first HandshakeAccept to its client.
+func (d *daemon) accept(s *session, msg []byte) {
+	if !d.slot.accept(d, s, msg) {
+		d.srv.discard(discardUnknown)
+		return
 	}
+	d.srv.stats.toClient.add(len(msg))
+	d.srv.stats.handshakes.Add(1)
+	s.client.handshake.Stop()
+	s.client.out.kick()
 }
 
 // unknown handles a frame for a session that is over, or was never here.

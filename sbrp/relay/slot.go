@@ -285,6 +285,20 @@ func (sl *slot) toClient(d *daemon, id sbrp.SessionID) (s *session, known, paire
 	return s, true, s.state == statePaired
 }
 
+// accept queues a session's first HandshakeAccept for its client, whom the caller kicks. It is one step with noting it: what
+// befalls the daemon is told to the client as its end before that frame, and as a pause after it. false: the session is over, or
+// d has been replaced.
+func (sl *slot) accept(d *daemon, s *session, msg []byte) bool {
+	sl.mu.RLock()
+	defer sl.mu.RUnlock()
+	if sl.lookup(d, s.id) != s || s.state != statePaired {
+		return false
+	}
+	s.client.out.push(msg)
+	s.accepted.Store(true)
+	return true
+}
+
 // tellEnded tells d that session id is over, once for each id.
 func (sl *slot) tellEnded(d *daemon, id sbrp.SessionID) {
 	sl.mu.Lock()
