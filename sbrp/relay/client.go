@@ -61,12 +61,8 @@ func (c *client) handshakeOver() {
 // fail ends the client after a failure of our own.
 func (c *client) fail() { c.out.finish(endWith(sbrp.CodeInternalError, 0)) }
 
-// shutdown ends the client because the server ends.
-func (c *client) shutdown() {
-	c.out.finish(endShutdown)
-	c.out.kick()
-}
-
+func (c *client) shutdown()                          { c.out.finish(endShutdown) }
+func (c *client) kick()                              { c.out.kick() }
 func (c *client) cut()                               { c.conn.CloseNow() }
 func (c *client) ping()                              { c.conn.PingWS() }
 func (c *client) stuck(now time.Time) time.Duration  { return c.reader.stuck(now) }

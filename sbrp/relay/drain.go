@@ -31,9 +31,7 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 		case <-ctx.Done():
 		}
 	}
-	for _, p := range s.all() { // who came while we were at it
-		p.shutdown()
-	}
+	shutDown(s.all()) // who came while we were at it
 	select {
 	case <-emptied:
 	case <-ctx.Done():
@@ -54,18 +52,15 @@ func (s *Server) checkEmpty() {
 // shutdown tells the daemon and its clients to go elsewhere.
 func (sl *slot) shutdown() {
 	sl.mu.RLock()
-	d := sl.daemon
-	var clients []*client
+	var ps []peer
+	if sl.daemon != nil {
+		ps = append(ps, sl.daemon)
+	}
 	for _, s := range sl.sessions {
 		if s.client != nil {
-			clients = append(clients, s.client)
+			ps = append(ps, s.client)
 		}
 	}
 	sl.mu.RUnlock()
-	if d != nil {
-		d.shutdown()
-	}
-	for _, c := range clients {
-		c.shutdown()
-	}
+	shutDown(ps)
 }

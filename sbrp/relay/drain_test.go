@@ -13,9 +13,10 @@ import (
 	"culvert/sbrp/wsconn"
 )
 
-// toldToGo reads until the end of a connection and reports whether it was told to go elsewhere.
+// toldToGo reads until the end of a connection and reports whether it was told to go elsewhere, and nothing else.
 func (e *end) toldToGo() bool {
-	for range e.got {
+	for b := range e.got {
+		e.t.Errorf("told %s before the end", describe(b))
 	}
 	ce, ok := errors.AsType[*wsconn.CloseError](e.err)
 	return ok && ce.Code == wsconn.StatusGoingAway

@@ -163,8 +163,8 @@ func TestTricklingMessage(t *testing.T) {
 		if n := r.srv.Stats(); n.Stuck != 2 || n.Dead != 0 {
 			t.Errorf("got %+v", n)
 		}
-		c.send(dataFrame(7, 40, 1))
 		d.wantControl(sbrp.CodeSessionEnded, 8)
+		c.send(dataFrame(7, 40, 1))
 		d.want(dataFrame(7, 40, 1))
 	})
 }

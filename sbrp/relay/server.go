@@ -39,7 +39,19 @@ type peer interface {
 	stuck(now time.Time) time.Duration
 	ping()
 	cut()
-	shutdown()
+	shutdown() // begins the end because the server ends; kick goes on with it
+	kick()
+}
+
+// shutDown ends connections because the server ends. All are ending before the first is gone: nobody is told anything but
+// that, and not that the other end has gone.
+func shutDown(ps []peer) {
+	for _, p := range ps {
+		p.shutdown()
+	}
+	for _, p := range ps {
+		p.kick()
+	}
 }
 
 // New returns a Server. It starts nothing.
@@ -101,9 +113,7 @@ func (s *Server) drain() {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
-	for _, p := range s.all() {
-		p.shutdown()
-	}
+	shutDown(s.all())
 	s.wg.Wait()
 }
 
@@ -113,7 +123,7 @@ func (s *Server) track(p peer) {
 	draining := s.draining || s.leaving
 	s.mu.Unlock()
 	if draining {
-		p.shutdown() // it came while drain was going through the others
+		shutDown([]peer{p}) // it came while drain was going through the others
 	}
 }
 
