@@ -2,6 +2,7 @@ package service
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 )
 
@@ -111,3 +112,13 @@ func milliseconds(d time.Duration) float64 {
 // Sink takes events. It is called from several goroutines, one call at a time, and must
 // not block for long: the process waits for it.
 type Sink func(Event)
+
+// serial makes a sink safe for the several goroutines that tell events.
+func serial(s Sink) Sink {
+	var mu sync.Mutex
+	return func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		s(e)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -99,4 +100,38 @@ func (c *certFiles) marks() (marks [2]fileMark, err error) {
 		marks[i] = fileMark{info.ModTime(), info.Size()}
 	}
 	return marks, nil
+}
+
+// relayTLS loads the certificate. Without one, only loopback may be served, or a proxy in
+// front must do TLS.
+func relayTLS(o RelayOptions) (*tls.Config, error) {
+	if err := checkACME(o); err != nil || len(o.Domains) > 0 {
+		return nil, err // newACME makes it, for the listener
+	}
+	if (o.TLSCert == "") != (o.TLSKey == "") {
+		return nil, errorf(CodeUsage, "tls", "give both --tls-cert and --tls-key", "only one of certificate and key was given")
+	}
+	if o.TLSCert != "" {
+		files, err := newCertFiles(o.TLSCert, o.TLSKey, logger(o.Logger))
+		if err != nil {
+			return nil, errorf(CodeConfig, "tls", "check that both files are PEM and belong together", "%w", err)
+		}
+		return serverTLS(files.get), nil
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return nil, errorf(CodeUsage, "listen", "write --listen as HOST:PORT, such as 127.0.0.1:8443 or :8443", "read --listen %q: %w", o.Listen, err)
+	}
+	if !o.BehindProxy && !isLoopbackHost(host) {
+		return nil, errorf(CodeUsage, "tls",
+			"give --domain, or --tls-cert and --tls-key, or --behind-proxy when a proxy in front does TLS, or --listen 127.0.0.1:8443",
+			"refusing to serve %s without TLS", o.Listen)
+	}
+	return nil, nil
+}
+
+// serverTLS prefers TLS 1.3, as the library does, and accepts 1.2. WebSockets upgrade
+// HTTP/1.1 connections.
+func serverTLS(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+	return &tls.Config{GetCertificate: get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 }
