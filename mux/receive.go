@@ -117,7 +117,7 @@ func (l *link) onData(att *attachment, offset uint64, p []byte) ([]byte, error) 
 		att.gapAt, att.wantSync = 0, false
 	}
 	if w := l.tune.data(end, att.lastReceive, att.minRTT, l.window); w > 0 {
-		l.window = min(max(w, min(l.windowMin, leastWindow)), l.windowMax)
+		l.setWindow(w)
 	}
 	if l.received-l.ackSent >= l.tune.ackEvery(l.window) {
 		att.wantAck = true
@@ -127,6 +127,9 @@ func (l *link) onData(att *attachment, offset uint64, p []byte) ([]byte, error) 
 	}
 	return p, nil
 }
+
+// setWindow sets the window that the peer is told next. mu is held.
+func (l *link) setWindow(w int) { l.window = min(max(w, min(l.windowMin, leastWindow)), l.windowMax) }
 
 // gap notes that something before offset is missing and has SYNC sent, at most once a round trip.
 func (l *link) gap(att *attachment, offset uint64) {

@@ -1,5 +1,7 @@
 package mux
 
+import "time"
+
 // smallWrite is the size in bytes up to which a write goes before bulk: a keystroke, a request.
 const smallWrite = 2 << 10
 
@@ -56,6 +58,11 @@ func (l *link) reserve(w *waiter, n int, cancel, deadline <-chan struct{}) error
 		q = &l.small
 	}
 	l.mu.Lock()
+	if q == &l.small && l.att != nil {
+		if w := l.tune.wrote(time.Now(), l.att.minRTT); w > 0 {
+			l.setWindow(min(w, l.window))
+		}
+	}
 	for {
 		if l.endErr != nil || l.closing != nil {
 			q.remove(w)

@@ -44,7 +44,7 @@ func TestTunerFollowsThePath(t *testing.T) {
 		{"125 MB/s, 100 ms", 125e6, 100 * time.Millisecond, steadyGain * 12.5e6},
 		{"1 MB/s, 40 ms: the smallest will do", 1e6, 40 * time.Millisecond, start},
 		{"1.25 GB/s, 100 ms: the largest must do", 1.25e9, 100 * time.Millisecond, 16 << 20},
-		{"200 MB/s on loopback", 200e6, 100 * time.Microsecond, steadyGain * 200e6 * rttFloor.Seconds()},
+		{"200 MB/s on loopback", 200e6, 100 * time.Microsecond, steadyGain * 200e6 * calmFloor.Seconds()},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			var tn tuner
@@ -56,6 +56,42 @@ func TestTunerFollowsThePath(t *testing.T) {
 				t.Errorf("the path is not called full")
 			}
 		})
+	}
+}
+
+// TestTunerMakesRoomForKeystrokes has something small be written beside bulk: the window is short until nothing was for a while.
+func TestTunerMakesRoomForKeystrokes(t *testing.T) {
+	const rate, rtt = 200e6, 100 * time.Microsecond
+	calm, brisk := steadyGain*rate*calmFloor.Seconds(), steadyGain*rate*briskFloor.Seconds()
+	near := func(what string, got int, want float64) {
+		t.Helper()
+		if float64(got) < 0.9*want || float64(got) > 1.1*want {
+			t.Errorf("%s: window %d, want about %.0f", what, got, want)
+		}
+	}
+	var tn tuner
+	if w := tn.wrote(time.Unix(1000, 0), rtt); w != 0 {
+		t.Errorf("window %d for a request before anything came, want no news", w)
+	}
+	w := tuneOver(&tn, 256<<10, rate, rtt, time.Second, true)
+	near("bulk alone", w, calm)
+	w = tn.wrote(tn.at, rtt)
+	near("at the keystroke", w, brisk)
+	for range 20 {
+		w = tuneOver(&tn, w, rate, rtt, 100*time.Millisecond, true)
+		near("beside keystrokes", w, brisk)
+		if again := tn.wrote(tn.at, rtt); again != 0 {
+			t.Errorf("window %d at another keystroke, want no news", again)
+		}
+	}
+	for range 20 { // the peer has less to say than it may: still bulk
+		w = tuneOver(&tn, w, rate/2, rtt, 100*time.Millisecond, false)
+		near("beside keystrokes and a slower peer", w, brisk)
+		tn.wrote(tn.at, rtt)
+	}
+	near("after the last", tuneOver(&tn, w, rate, rtt, calmAfter+time.Second, true), calm)
+	if w := tn.wrote(tn.at.Add(time.Second), rtt); w != 0 {
+		t.Errorf("window %d for what was written when bulk was over, want no news", w)
 	}
 }
 
