@@ -119,7 +119,8 @@ func (l *link) onData(att *attachment, offset uint64, p []byte) ([]byte, error) 
 	if w := l.tune.data(end, att.lastReceive, att.minRTT, l.window); w > 0 {
 		l.setWindow(w)
 	}
-	if l.received-l.ackSent >= l.tune.ackEvery(l.window) {
+	// The peer goes by what it has been told: where the window has grown since, that is less.
+	if l.received-l.ackSent >= min(l.tune.ackEvery(l.window), (l.limitSent-l.ackSent)/2) {
 		att.wantAck = true
 	} else if l.ackDue.IsZero() {
 		l.ackDue = att.lastReceive.Add(ackDelay)

@@ -170,3 +170,28 @@ func TestAckEvery(t *testing.T) {
 		}
 	}
 }
+
+// TestAckGoesByWhatWasTold lets the window grow before the peer hears of it: half of what the peer knows is enough for an ACK.
+func TestAckGoesByWhatWasTold(t *testing.T) {
+	l, att := attachedLink(t)
+	for message(l) != nil { // what is said at the start
+	}
+	told := l.limitSent
+	l.mu.Lock()
+	l.window, l.tune.best = l.windowMax, 1e9
+	l.mu.Unlock()
+	offset, step := uint64(0), told/8
+	for message(l) == nil {
+		if offset == told {
+			t.Fatalf("no ACK when the peer has come to its limit of %d bytes", told)
+		}
+		msg := append(appendDataHeader(nil, offset), make([]byte, step)...)
+		if _, err := l.take(att, msg); err != nil {
+			t.Fatal(err)
+		}
+		offset += step
+	}
+	if offset != told/2 {
+		t.Errorf("ACK after %d of %d bytes, want half", offset, told)
+	}
+}
