@@ -40,6 +40,7 @@ func (c *client) run() {
 	defer c.srv.untrack(c)
 	c.handshake = time.AfterFunc(c.srv.cfg.HandshakeTimeout, func() { c.srv.owned(c.handshakeOver) })
 	defer c.handshake.Stop()
+	c.session.slot.awaitArrival()
 	c.session.slot.open(c.session, c)
 	defer c.session.slot.remove(c.session)
 	defer c.out.abandon()

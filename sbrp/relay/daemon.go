@@ -35,13 +35,15 @@ func (d *daemon) tooFast() {
 	d.out.kick()
 }
 
-// run serves the daemon until its connection has ended.
-func (d *daemon) run() {
+// run serves the daemon until its connection has ended. It calls attached once its clients find it.
+func (d *daemon) run(attached func()) {
+	defer attached()
 	d.srv.stats.daemons.Add(1)
 	defer d.srv.stats.daemons.Add(-1)
 	d.srv.track(d)
 	defer d.srv.untrack(d)
 	d.slot.attach(d)
+	attached()
 	defer d.out.abandon()
 	// Before that: the sessions are paused at once, and not when a daemon that does not answer has been said good-bye to.
 	defer d.slot.detach(d)

@@ -103,14 +103,18 @@ func (s *Server) admitClient(w http.ResponseWriter, r *http.Request, claims toke
 }
 
 func (s *Server) admitDaemon(w http.ResponseWriter, r *http.Request, claims token.Claims, seat *place) bool {
+	sl := s.acquire(claims.DaemonID)
+	arrived := sl.arrive() // first: once the daemon has the answer, its clients find it
 	conn, rd, err := s.upgrade(w, r)
 	if err != nil {
+		arrived()
+		s.release(sl)
 		return false
 	}
-	sl := s.acquire(claims.DaemonID)
 	d := newDaemon(s, conn, rd, sl, claims)
-	if !s.start(func() { defer seat.leave(); defer s.release(sl); d.run() }) {
+	if !s.start(func() { defer seat.leave(); defer s.release(sl); d.run(arrived) }) {
 		conn.CloseNow()
+		arrived()
 		s.release(sl)
 		return false
 	}

@@ -19,9 +19,14 @@ type slot struct {
 	mu       sync.RWMutex
 	daemon   *daemon // nil: offline
 	sessions map[sbrp.SessionID]*session
-	epoch    uint64      // +1 when the daemon comes or goes; a timer of an older epoch does nothing
-	timer    *time.Timer // grace or pending; nil if none runs
+	epoch    uint64        // +1 when the daemon comes or goes; a timer of an older epoch does nothing
+	timer    *time.Timer   // grace or pending; nil if none runs
+	arriving int           // daemons that may know already that they are connected, and are not attached yet
+	arrived  chan struct{} // closed when arriving comes to 0; made when it leaves that
 }
+
+// arrivalTime bounds how long a client waits for a daemon that is arriving, which takes microseconds.
+const arrivalTime = time.Second
 
 // session is one client's session.
 type session struct {
@@ -75,6 +80,40 @@ func (sl *slot) fire(s *session, e event, eff *effects) {
 		s.client.out.push(forClient(s.id, t.toClient))
 	}
 	eff.clients = append(eff.clients, s.client)
+}
+
+// arrive notes that a daemon is about to hear that it is connected, and gives what says that it has been attached or will not
+// be; that may be called more than once. Who connects after the daemon has heard it shall not be told that it is offline.
+func (sl *slot) arrive() (over func()) {
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if sl.arriving == 0 {
+		sl.arrived = make(chan struct{})
+	}
+	sl.arriving++
+	return sync.OnceFunc(func() {
+		sl.mu.Lock()
+		defer sl.mu.Unlock()
+		if sl.arriving--; sl.arriving == 0 {
+			close(sl.arrived)
+		}
+	})
+}
+
+// awaitArrival blocks while there is no daemon but one is arriving.
+func (sl *slot) awaitArrival() {
+	sl.mu.RLock()
+	wait, arrived := sl.daemon == nil && sl.arriving > 0, sl.arrived
+	sl.mu.RUnlock()
+	if !wait {
+		return
+	}
+	timer := time.NewTimer(arrivalTime)
+	defer timer.Stop()
+	select {
+	case <-arrived:
+	case <-timer.C:
+	}
 }
 
 // attach makes d the daemon's connection. The newest wins: an older one is closed.
