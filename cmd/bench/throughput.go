@@ -67,6 +67,9 @@ func (w *world) flow(ctx context.Context, in *instance, dir direction, streams i
 	return f, err
 }
 
+// leastTime is how long a transfer has at least for its first byte: a measurement may be shorter on a machine that is busy.
+const leastTime = 5 * time.Second
+
 // window measures a part of a running transfer.
 func (w *world) window(ctx context.Context, t *transfer, warm, measured time.Duration) (flow, error) {
 	if err := pause(ctx, warm); err != nil {
@@ -74,10 +77,13 @@ func (w *world) window(ctx context.Context, t *transfer, warm, measured time.Dur
 	}
 	pids := t.in.pids()
 	begin := w.reading(t, pids)
-	if err := pause(ctx, measured); err != nil {
-		return flow{}, err
+	end := begin
+	for deadline := begin.at.Add(max(measured, leastTime)); end.bytes == begin.bytes && end.at.Before(deadline); {
+		if err := pause(ctx, measured); err != nil {
+			return flow{}, err
+		}
+		end = w.reading(t, pids)
 	}
-	end := w.reading(t, pids)
 	return flow{
 		bytes: end.bytes - begin.bytes, time: end.at.Sub(begin.at), cpu: end.cpu - begin.cpu,
 		self: end.self - begin.self, machineWide: end.machine - begin.machine,
