@@ -8,7 +8,7 @@ import "time"
 // trip, and a quarter more, which lets it grow when the path can do better.
 const (
 	sampleTime = 10 * time.Millisecond  // shortest sample: on loopback scheduling rules
-	briskFloor = time.Millisecond       // the window takes no round trip for shorter, for the same reason
+	briskFloor = 500 * time.Microsecond // the window takes no round trip for shorter, for the same reason
 	calmFloor  = 8 * time.Millisecond   // the same while nobody waits for an answer: processes on a short path then switch less
 	calmAfter  = 500 * time.Millisecond // since a small write beside bulk, until nobody does
 	bulkRate   = 8e6                    // bytes a second that make a sample bulk; below, calmFloor gives no more than the least window

@@ -61,7 +61,7 @@ func TestTunerFollowsThePath(t *testing.T) {
 
 // TestTunerMakesRoomForKeystrokes has something small be written beside bulk: the window is short until nothing was for a while.
 func TestTunerMakesRoomForKeystrokes(t *testing.T) {
-	const rate, rtt = 200e6, 100 * time.Microsecond
+	const rate, rtt = 800e6, 100 * time.Microsecond
 	calm, brisk := steadyGain*rate*calmFloor.Seconds(), steadyGain*rate*briskFloor.Seconds()
 	near := func(what string, got int, want float64) {
 		t.Helper()
