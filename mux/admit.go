@@ -25,7 +25,7 @@ func (s *Server) handshake(ctx context.Context, carrier Carrier) (*link, *attach
 		}
 		return nil, nil, guard.explain(err)
 	}
-	l, att, err := s.welcome(ctx, carrier, hello, adm)
+	l, att, err := s.welcome(ctx, carrier, hello, adm, guard)
 	if r, ok := asRefused(err); ok {
 		s.refuse(carrier, r)
 	}
@@ -102,7 +102,7 @@ func (s *Server) refuse(carrier Carrier, e *RefusedError) {
 
 // welcome answers WELCOME and attaches the carrier: to the link named in HELLO if it is there, of the same client, and
 // can go on where the client says; else to a new one.
-func (s *Server) welcome(ctx context.Context, carrier Carrier, h Hello, adm Admission) (*link, *attachment, error) {
+func (s *Server) welcome(ctx context.Context, carrier Carrier, h Hello, adm Admission, guard *guard) (*link, *attachment, error) {
 	w := Welcome{Version: protocolVersion, Program: s.cfg.Program, Targets: adm.Targets, Pairing: adm.PairingProof}
 	l, attempt, err := s.resume(h, &w)
 	if err != nil {
@@ -133,6 +133,7 @@ func (s *Server) welcome(ctx context.Context, carrier Carrier, h Hello, adm Admi
 		}
 		return nil, nil, err
 	}
+	guard.stop() // from here on the carrier is the link's, whose end has to be told on it
 	limit := h.Limit
 	if !w.Resumed && !h.LinkID.IsZero() {
 		limit = 0 // clients have told the lost link's here; the first ACK tells that of the new one

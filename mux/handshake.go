@@ -52,6 +52,7 @@ func (c *Client) handshake(ctx context.Context, carrier Carrier) (*link, *attach
 			return nil, nil, fmt.Errorf("check the daemon's pairing proof: %w", err)
 		}
 	}
+	guard.stop() // from here on the carrier is the link's, whose end has to be told on it
 	att, l, err := c.welcomed(carrier, l, attempt, w)
 	if err != nil {
 		return nil, nil, err
