@@ -25,7 +25,7 @@ func (s *Server) handshake(ctx context.Context, carrier Carrier) (*link, *attach
 		}
 		return nil, nil, guard.explain(err)
 	}
-	l, att, err := s.welcome(ctx, carrier, hello, adm, guard)
+	l, att, err := s.welcome(carrier, hello, adm, guard)
 	if r, ok := asRefused(err); ok {
 		s.refuse(carrier, r)
 	}
@@ -101,8 +101,8 @@ func (s *Server) refuse(carrier Carrier, e *RefusedError) {
 }
 
 // welcome answers WELCOME and attaches the carrier: to the link named in HELLO if it is there, of the same client, and
-// can go on where the client says; else to a new one.
-func (s *Server) welcome(ctx context.Context, carrier Carrier, h Hello, adm Admission, guard *guard) (*link, *attachment, error) {
+// can go on where the client says; else to a new one. guard is stopped once WELCOME is out.
+func (s *Server) welcome(carrier Carrier, h Hello, adm Admission, guard *guard) (*link, *attachment, error) {
 	w := Welcome{Version: protocolVersion, Program: s.cfg.Program, Targets: adm.Targets, Pairing: adm.PairingProof}
 	l, attempt, err := s.resume(h, &w)
 	if err != nil {
