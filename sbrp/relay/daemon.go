@@ -37,7 +37,6 @@ func (d *daemon) tooFast() {
 
 // run serves the daemon until its connection has ended. It calls attached once its clients find it.
 func (d *daemon) run(attached func()) {
-	defer attached()
 	d.srv.stats.daemons.Add(1)
 	defer d.srv.stats.daemons.Add(-1)
 	d.srv.track(d)
