@@ -70,7 +70,10 @@ func TestStatus(t *testing.T) {
 	}
 	f.waitFor(EventHeld)
 	f.waitFor(EventError)
-	l = statusSoon(t, w.common("client"), "held", func(st ProcessStatus) bool { return st.Links[0].State == "held" }).Links[0]
+	st = statusSoon(t, w.common("client"), "held", func(st ProcessStatus) bool { return st.Links[0].State == "held" })
+	if l = st.Links[0]; len(st.Conns) != 1 {
+		t.Errorf("held connections: %+v, want the one", st.Conns)
+	}
 	if l.State != "held" || l.LastDrop.IsZero() || l.DropReason == "" || l.Code != "unreachable" || l.Connections < 1 || l.Connections > 2 { // a probe may be held too
 		t.Errorf("held link: %+v", l)
 	}
